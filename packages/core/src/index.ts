@@ -1,0 +1,11 @@
+export * from "./brand.ts";
+export * from "./container-registry.ts";
+export * from "./error-codes.ts";
+export * from "./error.ts";
+export { Lifetime } from "./lifetime.ts";
+export { silentLogger, type LogFacts, type Logger } from "./logger.ts";
+export type { MetricOptions, Metrics } from "./metrics.ts";
+export * from "./plugin.ts";
+export type * from "./snapshot-hooks.ts";
+export type * from "./snapshotter.ts";
+export { openDatabase, type Database, type DatabaseOptions } from "./database.ts";

@@ -1,0 +1,20 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+const packages = join(import.meta.dirname, "packages");
+
+/** Unit tests: beside the source, no servers, no root. */
+export default defineConfig({
+  ssr: { resolve: { conditions: ["@aeon/source"] } },
+  test: {
+    pool: "threads",
+    testTimeout: 10_000,
+    restoreMocks: true,
+    projects: readdirSync(packages).map((name) => ({
+      extends: true,
+      test: { name, root: join(packages, name), include: ["src/**/*.test.ts"] },
+    })),
+    coverage: { provider: "v8", include: ["packages/*/src/**"], exclude: ["**/gen/**"] },
+  },
+});
