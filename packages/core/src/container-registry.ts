@@ -1,4 +1,5 @@
 import type { ContainerId, Namespace, SnapshotKey } from "./brand.ts";
+import { capability, type Capability } from "./plugin.ts";
 import type { Labels } from "./snapshotter.ts";
 
 /**
@@ -48,3 +49,6 @@ export interface ContainerRegistry {
   /** Looks the container up at containerd now, so that identity is known before a decision is made. */
   learn(key: SnapshotKey, signal: AbortSignal): Promise<ContainerEntry | undefined>;
 }
+
+/** Provided by the snapshotter; required by whoever acts on containers. */
+export const containerRegistry: Capability<ContainerRegistry> = capability("container-registry");
