@@ -12,7 +12,17 @@ export type Namespace = Brand<string, "Namespace">;
 /** Names one backup within a store; safe as a file name. */
 export type BackupId = Brand<string, "BackupId">;
 
-export const snapshotKey = (value: string): SnapshotKey => value as SnapshotKey;
-export const containerId = (value: string): ContainerId => value as ContainerId;
-export const namespace = (value: string): Namespace => value as Namespace;
-export const backupId = (value: string): BackupId => value as BackupId;
+/** Says once, where a name enters the program, what kind of name it is. */
+function assertBrand<Name extends string>(_value: string): asserts _value is Brand<string, Name> {}
+
+const brander =
+  <Name extends string>() =>
+  (value: string): Brand<string, Name> => {
+    assertBrand<Name>(value);
+    return value;
+  };
+
+export const snapshotKey: (value: string) => SnapshotKey = brander<"SnapshotKey">();
+export const containerId: (value: string) => ContainerId = brander<"ContainerId">();
+export const namespace: (value: string) => Namespace = brander<"Namespace">();
+export const backupId: (value: string) => BackupId = brander<"BackupId">();

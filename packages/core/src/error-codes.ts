@@ -20,8 +20,12 @@ const table = {
   unauthenticated: { grpc: 16, http: 401 },
 } as const satisfies Record<ErrorCode, { grpc: number; http: number }>;
 
+const isErrorCode = (name: string): name is ErrorCode => name in table;
+
 const byGrpc = new Map<number, ErrorCode>(
-  Object.entries(table).map(([code, { grpc }]) => [grpc, code as ErrorCode]),
+  Object.keys(table)
+    .filter(isErrorCode)
+    .map((code) => [table[code].grpc, code]),
 );
 
 export const grpcStatusOf = (code: ErrorCode): number => table[code].grpc;

@@ -76,14 +76,18 @@ export type ErrorCatalogue<Reason extends string> = Readonly<Record<Reason, Erro
 export function defineErrors<const Table extends Readonly<Record<string, ErrorEntry>>>(
   table: Table,
 ): ErrorCatalogue<keyof Table & string> {
-  const factories = Object.fromEntries(
-    Object.entries(table).map(([reason, entry]): [string, ErrorFactory] => [
-      reason,
-      (message, options) => new AeonError(entry.code, reason, message, options),
-    ]),
-  );
-  return { ...factories, entries: table } as ErrorCatalogue<keyof Table & string>;
+  const catalogue: Record<string, unknown> = { entries: table };
+  for (const [reason, { code }] of Object.entries(table)) {
+    const factory: ErrorFactory = (message, options) => new AeonError(code, reason, message, options);
+    catalogue[reason] = factory;
+  }
+  assertCatalogue<keyof Table & string>(catalogue);
+  return catalogue;
 }
+
+function assertCatalogue<Reason extends string>(
+  _catalogue: unknown,
+): asserts _catalogue is ErrorCatalogue<Reason> {}
 
 /** The message of anything thrown. */
 export function errorMessage(error: unknown): string {

@@ -62,6 +62,9 @@ export interface ListRequest {
   readonly filters: readonly string[];
 }
 
+/** Cleanup has no parameters. */
+export type CleanupRequest = Readonly<Record<string, never>>;
+
 /** Request and reply of every snapshot operation, by name. */
 export interface SnapshotOperations {
   prepare: { request: PrepareRequest; reply: readonly Mount[] };
@@ -73,7 +76,7 @@ export interface SnapshotOperations {
   update: { request: UpdateRequest; reply: SnapshotInfo };
   list: { request: ListRequest; reply: AsyncIterable<SnapshotInfo> };
   usage: { request: KeyRequest; reply: SnapshotUsage };
-  cleanup: { request: Record<never, never>; reply: void };
+  cleanup: { request: CleanupRequest; reply: void };
 }
 
 export type SnapshotOperation = keyof SnapshotOperations;
