@@ -1,0 +1,1 @@
+export * from "./gen/containerd/types/mount_pb.ts";
