@@ -1,0 +1,43 @@
+import { Client, credentials, type ChannelOptions } from "@grpc/grpc-js";
+
+/** Largest message either way, in bytes; containerd's own limit. */
+export const maxMessageBytes = 16 * 1024 * 1024;
+
+/** Message limits that both ends must raise from gRPC's 4 MiB. */
+export const messageLimits = {
+  "grpc.max_receive_message_length": maxMessageBytes,
+  "grpc.max_send_message_length": maxMessageBytes,
+} as const satisfies ChannelOptions;
+
+export interface ChannelAddress {
+  /** Absolute path of the server's Unix socket. */
+  readonly address: string;
+  /** grpc-js settings on top of aeon's. */
+  readonly channelOptions?: ChannelOptions;
+}
+
+/** One lazily connected HTTP/2 connection to a Unix socket, shared by the clients of all services behind it. */
+export class GrpcChannel implements Disposable {
+  readonly address: string;
+  readonly raw: Client;
+
+  constructor({ address, channelOptions }: ChannelAddress) {
+    this.address = address;
+    this.raw = new Client(`unix:${address}`, credentials.createInsecure(), {
+      ...messageLimits,
+      "grpc.default_authority": "localhost",
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.service_config_disable_resolution": 1,
+      "grpc.enable_http_proxy": 0,
+      "grpc.enable_channelz": 0,
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 3000,
+      ...channelOptions,
+    });
+  }
+
+  /** Ends the connection; calls under way fail with `canceled` or `unavailable`. */
+  [Symbol.dispose](): void {
+    this.raw.close();
+  }
+}

@@ -1,0 +1,252 @@
+import {
+  create,
+  type DescMethod,
+  type Message,
+  type MessageInitShape,
+  type DescMessage,
+} from "@bufbuild/protobuf";
+import type { CallOptions as GrpcCallOptions, ServiceError } from "@grpc/grpc-js";
+import type { Caller } from "@aeon/core";
+import { GrpcChannel, type ChannelAddress } from "./channel.ts";
+import { metadataOf } from "./metadata.ts";
+import { methodDefinition } from "./service-definition.ts";
+import { methodsOf, type AnyService, type CallOptions, type GrpcClient } from "./service-types.ts";
+import { errorOfStatus } from "./status.ts";
+
+type Init = MessageInitShape<DescMessage>;
+
+interface Method {
+  readonly channel: GrpcChannel;
+  readonly desc: DescMethod;
+  readonly definition: ReturnType<typeof methodDefinition>;
+  readonly defaults: Caller;
+}
+
+/** Anything with grpc-js's `cancel`. */
+interface Cancelable {
+  cancel(): void;
+}
+
+const describe = (method: Method): string => `${method.desc.parent.typeName}/${method.desc.name}`;
+
+function settingsOf(options: CallOptions): GrpcCallOptions {
+  const { deadline } = options;
+  if (deadline === undefined) return {};
+  return { deadline: typeof deadline === "number" ? Date.now() + deadline : deadline };
+}
+
+const metadataFor = (method: Method, options: CallOptions) =>
+  metadataOf({ ...method.defaults, ...options.metadata });
+
+/** Cancels the call when the signal fires; returns how to stop listening. */
+function cancelOn(signal: AbortSignal | undefined, call: Cancelable): () => void {
+  if (signal === undefined) return () => {};
+  const cancel = () => call.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  return () => signal.removeEventListener("abort", cancel);
+}
+
+function checkSignal(method: Method, signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) {
+    const canceled = Object.assign(new Error("canceled"), { code: 1, details: "canceled" });
+    throw errorOfStatus(canceled, describe(method), signal);
+  }
+}
+
+/** Runs one call with a single reply; `start` gets grpc-js's callback. */
+function reply(
+  method: Method,
+  options: CallOptions,
+  start: (done: (error: ServiceError | null, value?: Message) => void) => Cancelable,
+): Promise<Message> {
+  const { promise, resolve, reject } = Promise.withResolvers<Message>();
+  let stop = (): void => {};
+  const call = start((error, value) => {
+    stop();
+    if (value === undefined) reject(errorOfStatus(error, describe(method), options.signal));
+    else resolve(value);
+  });
+  stop = cancelOn(options.signal, call);
+  return promise;
+}
+
+async function unary(method: Method, request: Init, options: CallOptions = {}): Promise<Message> {
+  checkSignal(method, options.signal);
+  const { path, requestSerialize, responseDeserialize } = method.definition;
+  const message = create(method.desc.input, request);
+  return reply(method, options, (done) =>
+    method.channel.raw.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      message,
+      metadataFor(method, options),
+      settingsOf(options),
+      done,
+    ),
+  );
+}
+
+/** The writable half of a call. */
+interface Sink {
+  write(message: Message): boolean;
+  end(): unknown;
+  once(event: "drain" | "close" | "error", listener: () => void): unknown;
+  removeListener(event: "drain" | "close" | "error", listener: () => void): unknown;
+  readonly destroyed: boolean;
+}
+
+function drained(sink: Sink): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ["drain", "close", "error"] as const;
+    const finish = () => {
+      for (const event of events) sink.removeListener(event, finish);
+      resolve();
+    };
+    for (const event of events) sink.once(event, finish);
+  });
+}
+
+/** Sends every request with back-pressure, until the source ends or `ended` says that the call is over. */
+async function pump(
+  method: Method,
+  requests: AsyncIterable<Init>,
+  sink: Sink,
+  ended: () => boolean,
+): Promise<void> {
+  for await (const request of requests) {
+    if (ended() || sink.destroyed) return;
+    if (!sink.write(create(method.desc.input, request))) await drained(sink);
+  }
+  if (!ended() && !sink.destroyed) sink.end();
+}
+
+async function clientStream(
+  method: Method,
+  requests: AsyncIterable<Init>,
+  options: CallOptions = {},
+): Promise<Message> {
+  checkSignal(method, options.signal);
+  const { path, requestSerialize, responseDeserialize } = method.definition;
+  let ended = false;
+  let sourceError: { readonly error: unknown } | undefined;
+  try {
+    return await reply(method, options, (done) => {
+      const call = method.channel.raw.makeClientStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        metadataFor(method, options),
+        settingsOf(options),
+        (error, value) => {
+          ended = true;
+          done(error, value);
+        },
+      );
+      pump(method, requests, call, () => ended).catch((error: unknown) => {
+        sourceError = { error };
+        call.cancel();
+      });
+      return call;
+    });
+  } catch (error) {
+    throw sourceError === undefined ? error : sourceError.error;
+  }
+}
+
+/** The readable half of a call. */
+type Source = Cancelable & AsyncIterable<Message> & { on(event: "error", listener: () => void): unknown };
+
+/** Reads a started call; leaving the loop early cancels the call on the server. */
+async function* read(
+  method: Method,
+  options: CallOptions,
+  source: Source,
+  sourceError: () => { readonly error: unknown } | undefined = () => undefined,
+): AsyncGenerator<Message, void, undefined> {
+  const stop = cancelOn(options.signal, source);
+  try {
+    yield* source;
+  } catch (error) {
+    const failed = sourceError();
+    throw failed === undefined ? errorOfStatus(error, describe(method), options.signal) : failed.error;
+  } finally {
+    stop();
+    source.cancel();
+  }
+}
+
+async function* serverStream(
+  method: Method,
+  request: Init,
+  options: CallOptions = {},
+): AsyncGenerator<Message, void, undefined> {
+  checkSignal(method, options.signal);
+  const { path, requestSerialize, responseDeserialize } = method.definition;
+  const call = method.channel.raw.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    create(method.desc.input, request),
+    metadataFor(method, options),
+    settingsOf(options),
+  );
+  // The iterator reports errors; this listener only keeps a late one from ending the process.
+  call.on("error", () => {});
+  yield* read(method, options, call);
+}
+
+async function* bidiStream(
+  method: Method,
+  requests: AsyncIterable<Init>,
+  options: CallOptions = {},
+): AsyncGenerator<Message, void, undefined> {
+  checkSignal(method, options.signal);
+  const { path, requestSerialize, responseDeserialize } = method.definition;
+  const call = method.channel.raw.makeBidiStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    metadataFor(method, options),
+    settingsOf(options),
+  );
+  let ended = false;
+  let sourceError: { readonly error: unknown } | undefined;
+  call.on("error", () => {});
+  call.on("status", () => (ended = true));
+  pump(method, requests, call, () => ended).catch((error: unknown) => {
+    sourceError = { error };
+    call.cancel();
+  });
+  yield* read(method, options, call, () => sourceError);
+}
+
+const callers = {
+  unary,
+  client_streaming: clientStream,
+  server_streaming: serverStream,
+  bidi_streaming: bidiStream,
+} as const;
+
+/**
+ * Makes a typed client of a service. Give it a {@link GrpcChannel} to share one connection among services, or
+ * an address to get a connection of its own (then dispose the channel option's owner). Streams start with the
+ * first `next()`; leaving their loop cancels them. Every failure is an AeonError.
+ */
+export function createGrpcClient<Service extends AnyService>(
+  service: Service,
+  target: GrpcChannel | ChannelAddress,
+  defaults: Caller = {},
+): GrpcClient<Service> {
+  const channel = target instanceof GrpcChannel ? target : new GrpcChannel(target);
+  const methods = methodsOf(service).map((desc) => {
+    const method: Method = { channel, desc, definition: methodDefinition(desc), defaults };
+    const call = callers[desc.methodKind] as (
+      method: Method,
+      request: unknown,
+      options?: CallOptions,
+    ) => unknown;
+    return [desc.localName, (request: unknown, options?: CallOptions) => call(method, request, options)];
+  });
+  return Object.fromEntries(methods) as GrpcClient<Service>;
+}

@@ -1,0 +1,167 @@
+import {
+  create,
+  type DescMethod,
+  type Message,
+  type MessageInitShape,
+  type DescMessage,
+} from "@bufbuild/protobuf";
+import type {
+  Metadata,
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedHandleCall,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { callerOf, headerOf } from "./metadata.ts";
+import { methodPath } from "./service-definition.ts";
+import { methodsOf, type AnyService, type GrpcHandlers, type ServedCall } from "./service-types.ts";
+import { statusOfError } from "./status.ts";
+
+type Init = MessageInitShape<DescMessage>;
+type OnError = (error: unknown, method: string) => void;
+interface AnyCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+type WritableCall = ServerWritableStream<Message, Message> | ServerDuplexStream<Message, Message>;
+
+/** A service together with what answers it. */
+export interface ServedService {
+  readonly service: AnyService;
+  readonly handlers: object;
+}
+
+/** Pairs a service with its handlers for `serveGrpc`; the types must match. */
+export function served<Service extends AnyService>(
+  service: Service,
+  handlers: GrpcHandlers<Service>,
+): ServedService {
+  return { service, handlers };
+}
+
+function contextOf(call: AnyCall, method: string): { context: ServedCall; finish: () => void } {
+  const abort = new AbortController();
+  const cancel = () => abort.abort(new DOMException(`${method}: the client ended the call`, "AbortError"));
+  call.on("cancelled", cancel);
+  if (call.cancelled) cancel();
+  const context: ServedCall = {
+    method,
+    signal: abort.signal,
+    caller: callerOf(call.metadata),
+    header: (name) => headerOf(call.metadata, name),
+  };
+  return {
+    context,
+    finish: () => abort.abort(new DOMException(`${method}: the call is over`, "AbortError")),
+  };
+}
+
+type Handler<Input, Output> = (input: Input, context: ServedCall) => Output;
+
+/** Answers a call with one reply. */
+async function answer<Input>(
+  desc: DescMethod,
+  handler: Handler<Input, Promise<Init>>,
+  call: AnyCall,
+  input: Input,
+  done: sendUnaryData<Message>,
+): Promise<void> {
+  const method = methodPath(desc);
+  const { context, finish } = contextOf(call, method);
+  try {
+    done(null, create(desc.output, await handler(input, context)));
+  } catch (error) {
+    done(statusOfError(error, method));
+  } finally {
+    finish();
+  }
+}
+
+function writable(call: WritableCall): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      for (const event of ["drain", "close", "cancelled"]) call.removeListener(event, finish);
+      resolve();
+    };
+    for (const event of ["drain", "close", "cancelled"]) call.once(event, finish);
+  });
+}
+
+/** Answers a call with a stream of replies, with back-pressure. */
+async function stream<Input>(
+  desc: DescMethod,
+  handler: Handler<Input, AsyncIterable<Init>>,
+  call: WritableCall,
+  input: Input,
+): Promise<void> {
+  const method = methodPath(desc);
+  const { context, finish } = contextOf(call, method);
+  try {
+    for await (const reply of handler(input, context)) {
+      if (context.signal.aborted) break;
+      if (!call.write(create(desc.output, reply))) await writable(call);
+      if (context.signal.aborted) break;
+    }
+    call.end();
+  } catch (error) {
+    call.emit("error", statusOfError(error, method));
+  } finally {
+    finish();
+  }
+}
+
+function handlerOf(service: AnyService, handlers: object, desc: DescMethod): Handler<unknown, unknown> {
+  const handler: unknown = Reflect.get(handlers, desc.localName);
+  if (typeof handler !== "function")
+    throw new TypeError(`${service.typeName} has no handler for ${desc.localName}`);
+  return (input, context) => Reflect.apply(handler, handlers, [input, context]);
+}
+
+/** Wraps handlers for grpc-js: promises to callbacks, errors to statuses, cancellation to signals. */
+export function implementationOf(
+  service: AnyService,
+  handlers: object,
+  onError: OnError = () => {},
+): UntypedServiceImplementation {
+  const entries = methodsOf(service).map((desc): [string, UntypedHandleCall] => {
+    const report = (error: unknown) => onError(error, methodPath(desc));
+    const handler = handlerOf(service, handlers, desc);
+    const single = handler as Handler<unknown, Promise<Init>>;
+    const many = handler as Handler<unknown, AsyncIterable<Init>>;
+    switch (desc.methodKind) {
+      case "unary":
+        return [
+          desc.localName,
+          (call: ServerUnaryCall<Message, Message>, done: sendUnaryData<Message>) => {
+            answer(desc, single, call, call.request, done).catch(report);
+          },
+        ];
+      case "client_streaming":
+        return [
+          desc.localName,
+          (call: ServerReadableStream<Message, Message>, done: sendUnaryData<Message>) => {
+            answer(desc, single, call, call, done).catch(report);
+          },
+        ];
+      case "server_streaming":
+        return [
+          desc.localName,
+          (call: ServerWritableStream<Message, Message>) => {
+            stream(desc, many, call, call.request).catch(report);
+          },
+        ];
+      case "bidi_streaming":
+        return [
+          desc.localName,
+          (call: ServerDuplexStream<Message, Message>) => {
+            stream(desc, many, call, call).catch(report);
+          },
+        ];
+    }
+  });
+  return Object.fromEntries(entries);
+}
