@@ -36,7 +36,8 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const { socket, services, mode = 0o600, drainMs = 10_000 } = options;
   checkSocketPath(socket);
   await clearStaleSocket(socket);
-  const server = new Server({ ...messageLimits, "grpc.enable_channelz": 0 });
+  // Channelz stays on: without it grpc-js 1.14 forgets its sessions and forceShutdown ends none of them.
+  const server = new Server(messageLimits);
   for (const { service, handlers } of services)
     server.addService(serviceDefinition(service), implementationOf(service, handlers, options.onError));
   const inode = await publish(server, socket, mode).catch((error: unknown) => {
