@@ -1,0 +1,3 @@
+export { containerdVersions, launchContainerd, testCache, type LaunchOptions } from "./launch-containerd.ts";
+export { leftBehind, temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
+export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
