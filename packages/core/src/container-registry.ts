@@ -32,6 +32,8 @@ export interface ContainerEntry {
   readonly state: ContainerState;
   /** Exit code and time of the container's task, once it has exited. */
   readonly exit?: { readonly code: number; readonly at: bigint };
+  /** True once the kernel killed a process of the container for want of memory. */
+  readonly outOfMemory?: boolean;
   /** Why the state is `failed`. */
   readonly failure?: string;
   /** Nanoseconds since the epoch. */

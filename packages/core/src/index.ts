@@ -9,3 +9,4 @@ export * from "./plugin.ts";
 export type * from "./snapshot-hooks.ts";
 export type * from "./snapshotter.ts";
 export { openDatabase, type Database, type DatabaseOptions } from "./database.ts";
+export * as linux from "./linux/index.ts";

@@ -5,6 +5,8 @@ import type { CallContext, Snapshotter, SnapshotOperation, SnapshotOperations } 
 export interface HookContext extends CallContext {
   /** Calls on it run no hooks. */
   readonly backend: Snapshotter;
+  /** When the call reached the pipeline, in milliseconds on the clock of `performance.now()`. */
+  readonly startedAt?: number;
 }
 
 export type SnapshotOutcome<Op extends SnapshotOperation> =

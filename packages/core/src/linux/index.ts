@@ -1,0 +1,30 @@
+export { lockFileSync, syncFileSystem } from "./file-system.ts";
+export { LinuxError } from "./linux-error.ts";
+export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";
+export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";
+export { descriptorPath, type BytePath } from "./path.ts";
+export { signalOnParentDeath } from "./process.ts";
+export { linkDescriptor, renameExchange, renameNoReplace, renameNoReplaceSync } from "./rename.ts";
+export { linuxSelfTest } from "./self-test.ts";
+export { peerCredentials, sendDatagramSync, type PeerCredentials } from "./socket.ts";
+export { allocate, nextData, nextHole, punch } from "./sparse.ts";
+export {
+  deviceNumber,
+  makeDeviceSync,
+  makeFifoSync,
+  makeSocketFileSync,
+  type DeviceNumber,
+} from "./special-file.ts";
+export { setDescriptorTimesSync, setTimesSync, type FileTimes } from "./times.ts";
+export {
+  getXattr,
+  getXattrSync,
+  listXattrs,
+  listXattrsSync,
+  removeXattr,
+  removeXattrSync,
+  setXattr,
+  setXattrSync,
+  type XattrSetMode,
+  type XattrTarget,
+} from "./xattr.ts";
