@@ -1,0 +1,117 @@
+import type { ContainerEntry, PodIdentity, SnapshotInfo } from "@aeon/core";
+import { admin } from "@aeon/proto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromNanoseconds } from "./timestamp.ts";
+import type { BackupRecord, ContainerdStatus, PluginStatus, RestoreRecord } from "./deps.ts";
+
+const { BackupState, ContainerState, PluginState, RestoreState, SnapshotKind } = admin;
+
+const pluginStates = {
+  starting: PluginState.STARTING,
+  ready: PluginState.READY,
+  failed: PluginState.FAILED,
+  stopped: PluginState.STOPPED,
+} as const satisfies Record<PluginStatus["state"], admin.PluginState>;
+
+const snapshotKinds = {
+  view: SnapshotKind.VIEW,
+  active: SnapshotKind.ACTIVE,
+  committed: SnapshotKind.COMMITTED,
+} as const satisfies Record<SnapshotInfo["kind"], admin.SnapshotKind>;
+
+const containerStates = {
+  preparing: ContainerState.PREPARING,
+  restoring: ContainerState.RESTORING,
+  ready: ContainerState.READY,
+  "backing-up": ContainerState.BACKING_UP,
+  "backed-up": ContainerState.BACKED_UP,
+  failed: ContainerState.FAILED,
+} as const satisfies Record<ContainerEntry["state"], admin.ContainerState>;
+
+const backupStates = {
+  staged: BackupState.STAGED,
+  packing: BackupState.PACKING,
+  stored: BackupState.STORED,
+  failed: BackupState.FAILED,
+} as const satisfies Record<BackupRecord["state"], admin.BackupState>;
+
+const restoreStates = {
+  pending: RestoreState.PENDING,
+  done: RestoreState.DONE,
+  failed: RestoreState.FAILED,
+} as const satisfies Record<RestoreRecord["state"], admin.RestoreState>;
+
+/** The wire's value of a container's state. */
+export const containerState = (state: ContainerEntry["state"]): admin.ContainerState =>
+  containerStates[state];
+
+export const pluginMessage = (plugin: PluginStatus): MessageInitShape<typeof admin.PluginSchema> => ({
+  name: plugin.name,
+  state: pluginStates[plugin.state],
+  failure: plugin.failure ?? "",
+  restarts: plugin.restarts,
+  checks: plugin.checks.map(({ name, health }) => ({
+    name,
+    ok: health.ok,
+    reason: health.ok ? "" : health.reason,
+  })),
+});
+
+export const containerdMessage = (
+  status: ContainerdStatus,
+): MessageInitShape<typeof admin.ContainerdSchema> => status;
+
+export const snapshotMessage = (info: SnapshotInfo): MessageInitShape<typeof admin.SnapshotSchema> => ({
+  name: info.name,
+  parent: info.parent ?? "",
+  kind: snapshotKinds[info.kind],
+  createdAt: timestampFromNanoseconds(info.createdAt),
+  updatedAt: timestampFromNanoseconds(info.updatedAt),
+  labels: { ...info.labels },
+});
+
+const podMessage = (pod: PodIdentity): MessageInitShape<typeof admin.PodSchema> => ({ ...pod });
+
+export const containerMessage = (entry: ContainerEntry): MessageInitShape<typeof admin.ContainerSchema> => ({
+  namespace: entry.namespace,
+  containerId: entry.containerId ?? "",
+  snapshotKey: entry.snapshotKey,
+  image: entry.image ?? "",
+  state: containerStates[entry.state],
+  failure: entry.failure ?? "",
+  ...(entry.pod && { pod: podMessage(entry.pod) }),
+  sandbox: entry.sandbox,
+  upperdir: entry.upperdir ?? "",
+  ...(entry.exit && { exit: { code: entry.exit.code, at: timestampFromNanoseconds(entry.exit.at) } }),
+  labels: { ...entry.labels },
+  createdAt: timestampFromNanoseconds(entry.createdAt),
+  updatedAt: timestampFromNanoseconds(entry.updatedAt),
+});
+
+export const backupMessage = (backup: BackupRecord): MessageInitShape<typeof admin.BackupSchema> => ({
+  id: backup.id,
+  state: backupStates[backup.state],
+  namespace: backup.namespace,
+  containerId: backup.containerId ?? "",
+  snapshotKey: backup.snapshotKey,
+  image: backup.image ?? "",
+  ...(backup.pod && { pod: podMessage(backup.pod) }),
+  createdAt: timestampFromNanoseconds(backup.createdAt),
+  ...(backup.storedAt !== undefined && { storedAt: timestampFromNanoseconds(backup.storedAt) }),
+  size: backup.size ?? 0n,
+  digest: backup.digest ?? "",
+  location: backup.location,
+  failure: backup.failure ?? "",
+  attempts: backup.attempts,
+  labels: { ...backup.labels },
+});
+
+export const restoreMessage = (restore: RestoreRecord): MessageInitShape<typeof admin.RestoreSchema> => ({
+  backupId: restore.backup,
+  namespace: restore.namespace,
+  containerId: restore.containerId,
+  state: restoreStates[restore.state],
+  requestedAt: timestampFromNanoseconds(restore.requestedAt),
+  ...(restore.finishedAt !== undefined && { finishedAt: timestampFromNanoseconds(restore.finishedAt) }),
+  failure: restore.failure ?? "",
+});

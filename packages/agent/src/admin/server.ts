@@ -1,0 +1,46 @@
+import type { AeonError, Logger } from "@aeon/core";
+import { admin } from "@aeon/proto";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { errorInterceptor } from "./connect-error.ts";
+import { serveHttp } from "./http-server.ts";
+import type { AdminServiceFunctions } from "./service.ts";
+
+export interface AdminServerOptions {
+  /** Absolute path of the socket; its folder exists. */
+  readonly path: string;
+  readonly service: AdminServiceFunctions;
+  readonly log: Logger;
+}
+
+/** Largest request: a filter or a name is far smaller. */
+const maxRequestBytes = 1024 * 1024;
+
+/** Failures that somebody has to look into; the others are the caller's and are answered only. */
+const severe: ReadonlySet<string> = new Set([
+  "internal",
+  "unknown",
+  "data-loss",
+] satisfies AeonError["code"][]);
+
+/**
+ * Serves the admin API on a Unix socket of mode 0600 as gRPC, gRPC-Web and Connect (JSON, HTTP/1.1 too).
+ * A stale socket file is replaced; throws `ADMIN_SOCKET_IN_USE` when somebody answers on it. Disposing ends
+ * streams, lets calls finish for two seconds and removes the socket.
+ */
+export async function serveAdmin({ path, service, log }: AdminServerOptions): Promise<AsyncDisposable> {
+  const report = (method: string, error: AeonError): void => {
+    const facts = { method, reason: error.reason, error: error.message };
+    if (severe.has(error.code)) log.error({ ...facts, err: error }, "admin call failed");
+    else log.debug(facts, "admin call refused");
+  };
+  return serveHttp(path, (signal) =>
+    connectNodeAdapter({
+      routes: (router) => router.service(admin.AdminService, service),
+      interceptors: [errorInterceptor(report)],
+      readMaxBytes: maxRequestBytes,
+      // Compressing for a peer on the same host only costs time.
+      acceptCompression: [],
+      shutdownSignal: signal,
+    }),
+  );
+}
