@@ -7,8 +7,11 @@ import { AeonError, errorMessage } from "./error.ts";
  * waited for off the event loop, and writes that wait together share one flush.
  */
 export interface Database extends AsyncDisposable {
-  /** Runs `work` in one write transaction (rolled back if it throws) and resolves when the result is durable. */
-  write<T>(work: (sql: DatabaseSync) => T): Promise<T>;
+  /**
+   * Runs `work` in one write transaction (rolled back if it throws) and resolves when the result is durable.
+   * `committed` runs at once after the commit, before any other code: the place to change a copy in memory.
+   */
+  write<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Promise<T>;
   /** Runs `work` on the latest committed state. */
   read<T>(work: (sql: DatabaseSync) => T): T;
 }
@@ -92,9 +95,10 @@ class WalDatabase implements Database {
     this.#wal = openSync(`${path}-wal`, "r");
   }
 
-  async write<T>(work: (sql: DatabaseSync) => T): Promise<T> {
+  async write<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Promise<T> {
     this.#assertUsable();
     const result = this.#transaction(work);
+    committed?.(result);
     await this.#flush();
     return result;
   }
