@@ -1,3 +1,5 @@
+export { buildImage, type ImageRecipe } from "./build-image.ts";
+export { buildLayer } from "./build-layer.ts";
 export { chainId, chainIds } from "./chain-id.ts";
 export { defaultSpec, numericUser, type SpecOptions } from "./default-spec.ts";
 export { digestOf, digestParts, DigestStream, isDigest, parseDigest, type Digest } from "./digest.ts";
@@ -29,3 +31,6 @@ export {
   type LayerName,
   type OverlayFile,
 } from "./whiteout.ts";
+export { ImageLayout, refNameAnnotation } from "./image-layout.ts";
+export type { LayerEntry } from "./layer-entry.ts";
+export { packLayout, unpackLayout } from "./layout-archive.ts";

@@ -15,3 +15,4 @@ export { cleanFolder, processesOf } from "./leftovers.ts";
 export { mountsBelow, parseMountPoints, unmountBelow } from "./mounts.ts";
 export { hasFlag, listProcesses, signalProcess, waitUntilGone, type ProcessInfo } from "./processes.ts";
 export { run, type RunOptions, type RunResult } from "./run.ts";
+export { buildBusyboxImage, busyboxName, type BuiltImage, type BusyboxOptions } from "./busybox-image.ts";
