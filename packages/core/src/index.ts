@@ -8,5 +8,5 @@ export type { MetricOptions, Metrics } from "./metrics.ts";
 export * from "./plugin.ts";
 export type * from "./snapshot-hooks.ts";
 export type * from "./snapshotter.ts";
-export { openDatabase, type Database, type DatabaseOptions } from "./database.ts";
+export { openDatabase, type Database, type DatabaseOptions } from "./database/database.ts";
 export * as linux from "./linux/index.ts";
