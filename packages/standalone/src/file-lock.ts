@@ -24,24 +24,25 @@ export async function lockFile(
     detached: true,
     ...(options.signal && { signal: options.signal, killSignal: "SIGKILL" as const }),
   });
-  const exited = once(child, "exit") as Promise<[code: number | null]>;
-  exited.catch(() => {});
-  child.on("error", () => {});
-  const first = await Promise.race([once(child.stdout, "data").then(() => "locked" as const), exited]).catch(
-    (error: unknown) => {
-      options.signal?.throwIfAborted();
-      throw errors.PROGRAM_MISSING("flock (package util-linux) cannot be run", { cause: error });
-    },
-  );
+  const ended = Promise.withResolvers<number | null>();
+  child.once("exit", ended.resolve);
+  child.once("error", ended.reject);
+  const first = await Promise.race([
+    once(child.stdout, "data").then(() => "locked" as const),
+    ended.promise,
+  ]).catch((error: unknown) => {
+    options.signal?.throwIfAborted();
+    throw errors.PROGRAM_MISSING("flock (package util-linux) cannot be run", { cause: error });
+  });
   if (first !== "locked") {
     options.signal?.throwIfAborted();
-    if (first[0] === 75) return lockHeld;
-    throw errors.PROGRAM_FAILED(`flock ${path} ended with ${first[0]}`, { details: { path } });
+    if (first === 75) return lockHeld;
+    throw errors.PROGRAM_FAILED(`flock ${path} ended with ${first}`, { details: { path } });
   }
   return {
     async [Symbol.asyncDispose]() {
       child.stdin.end();
-      await exited.catch(() => {});
+      await ended.promise.catch(() => {});
     },
   };
 }
@@ -54,6 +55,9 @@ export async function withFileLock<T>(
 ): Promise<T> {
   const lock = await lockFile(path, { ...(signal && { signal }) });
   if (lock === lockHeld) throw errors.PROGRAM_FAILED(`flock ${path} did not wait`);
-  await using _held = lock;
-  return await work();
+  try {
+    return await work();
+  } finally {
+    await lock[Symbol.asyncDispose]();
+  }
 }

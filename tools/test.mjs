@@ -1,0 +1,117 @@
+// Everything that has to pass, in order: `npm test`. `npm test -- unit lint` runs only the named steps.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { styleText } from "node:util";
+
+const root = join(import.meta.dirname, "..");
+const scratch = mkdtempSync(join(tmpdir(), "aeon-test-"));
+
+/** Each step is one command; the two that run vitest count their tests one by one. Times are in minutes. */
+const steps = [
+  { name: "format", command: ["oxfmt", "--check"], limit: 5 },
+  { name: "lint", command: ["nx", "run-many", "-t", "lint", "--output-style=static"], limit: 15 },
+  { name: "lint-tools", command: ["oxlint", "--disable-nested-config", "tools"], limit: 5 },
+  { name: "types", command: ["tsc", "-p", "tsconfig.json"], limit: 5 },
+  { name: "unused", command: ["knip"], limit: 5 },
+  { name: "generated", command: ["node", "tools/check-generated.mjs"], limit: 5 },
+  { name: "docs", command: ["node", "tools/docs.mjs", "--check"], limit: 5 },
+  { name: "build", command: ["nx", "run-many", "-t", "build", "bundle", "--output-style=static"], limit: 15 },
+  { name: "unit", vitest: "vitest.config.ts", limit: 20 },
+  { name: "integration", vitest: "vitest.integration.config.ts", limit: 60 },
+];
+
+let running;
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  process.on(signal, () => {
+    interrupted = true;
+    running?.kill("SIGTERM");
+  });
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !steps.some((step) => step.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `aeon: no such step: ${unknown.join(", ")}; there are ${steps.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+
+/** @type {{ passed: number, failed: string[], skipped: string[] }} */
+const total = { passed: 0, failed: [], skipped: [] };
+try {
+  for (const step of steps) {
+    if (interrupted) total.failed.push(`${step.name}: interrupted`);
+    else if (chosen.length === 0 || chosen.includes(step.name)) await runStep(step);
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+summarise();
+
+async function runStep(step) {
+  console.log(`\n${styleText("bold", `▶ ${step.name}`)}`);
+  const started = performance.now();
+  const result = step.vitest ? await runVitest(step) : await runCommand(step);
+  total.passed += result.passed;
+  total.failed.push(...result.failed);
+  total.skipped.push(...result.skipped);
+  const good = result.failed.length === 0;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(styleText(good ? "green" : "red", `${good ? "✔" : "✘"} ${step.name} (${seconds} s)`));
+}
+
+/** One command counts as one; what it printed is shown when it fails. */
+async function runCommand({ name, command, limit }) {
+  const { code, output } = await execute(command, limit, "pipe");
+  if (code === 0) return { passed: 1, failed: [], skipped: [] };
+  console.log(output.trimEnd());
+  return { passed: 0, failed: [`${name}: ${command.join(" ")} (${describe(code)})`], skipped: [] };
+}
+
+async function runVitest({ name, vitest, limit }) {
+  const file = join(scratch, `${name}.json`);
+  const reporter = join(import.meta.dirname, "count-reporter.mjs");
+  const command = ["vitest", "run", "--config", vitest, "--reporter=default", `--reporter=${reporter}`];
+  const { code } = await execute(command, limit, "inherit", { AEON_TEST_RESULT: file });
+  if (!existsSync(file))
+    return { passed: 0, failed: [`${name}: vitest gave no result (${describe(code)})`], skipped: [] };
+  const result = JSON.parse(readFileSync(file, "utf8"));
+  if (code !== 0 && result.failed.length === 0)
+    result.failed.push(`${name}: vitest failed (${describe(code)})`);
+  return result;
+}
+
+function execute([program, ...args], minutes, stdio, env = {}) {
+  const { promise, resolve } = Promise.withResolvers();
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ["ignore", stdio, stdio],
+    env: { ...process.env, ...env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1" },
+    timeout: minutes * 60_000,
+  });
+  running = child;
+  const output = [];
+  child.stdout?.on("data", (chunk) => output.push(chunk));
+  child.stderr?.on("data", (chunk) => output.push(chunk));
+  child.on("error", (error) => resolve({ code: error.message, output: error.message }));
+  child.on("close", (code, signal) =>
+    resolve({ code: code ?? signal, output: Buffer.concat(output).toString() }),
+  );
+  return promise;
+}
+
+function describe(code) {
+  return typeof code === "number" ? `exit code ${code}` : String(code);
+}
+
+function summarise() {
+  console.log();
+  for (const name of total.skipped) console.log(`skipped: ${name}`);
+  for (const name of total.failed) console.log(styleText("red", `failed: ${name}`));
+  const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : "";
+  console.log(`${total.passed} passed, ${total.failed.length} failed${skipped}`);
+  process.exitCode = total.failed.length === 0 && !interrupted ? 0 : 1;
+}
