@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import { read } from "node:fs";
+import { promisify } from "node:util";
+import { zstdDecompress } from "node:zlib";
+import { errors } from "../errors.ts";
+import type { WrittenBlob } from "./frame-writer.ts";
+import { zstdFrame } from "./zstd-frame.ts";
+
+const readFile = promisify(read);
+const decompress = promisify(zstdDecompress);
+
+/** Frames decompressed ahead of the reader. */
+const ahead = 2;
+const chunkSize = 4 * 1024 * 1024;
+
+/**
+ * Reads and decompresses a blob of an open file and checks all that is known of it. The caller must read to the
+ * end before trusting anything: only then have the sizes and both digests been compared.
+ * Throws `ARCHIVE_CORRUPT` on any difference.
+ */
+export async function* readFrames(fd: number, expected: WrittenBlob): AsyncGenerator<Buffer, void> {
+  const raw = createHash("sha256");
+  let rawSize = 0;
+  const queue: Promise<Buffer>[] = [];
+  const pass = async () => {
+    const frame = (await queue.shift()) ?? Buffer.alloc(0);
+    raw.update(frame);
+    rawSize += frame.length;
+    if (rawSize > expected.rawSize)
+      throw errors.ARCHIVE_CORRUPT(`archive is longer than the recorded ${expected.rawSize} bytes`);
+    return frame;
+  };
+  for await (const { bytes, rawLength } of storedFrames(fd, expected)) {
+    const frame = decompress(bytes, { maxOutputLength: Math.max(rawLength, 1) }).catch((error: unknown) => {
+      throw errors.ARCHIVE_CORRUPT("archive holds a frame that does not decompress", { cause: error });
+    });
+    frame.catch(() => {});
+    queue.push(frame);
+    if (queue.length > ahead) yield await pass();
+  }
+  while (queue.length > 0) yield await pass();
+  const diffId = `sha256:${raw.digest("hex")}`;
+  if (rawSize !== expected.rawSize || diffId !== expected.diffId)
+    throw errors.ARCHIVE_CORRUPT(
+      `archive is ${diffId} of ${rawSize} bytes, expected ${expected.diffId} of ${expected.rawSize}`,
+    );
+}
+
+interface StoredFrame {
+  readonly bytes: Buffer;
+  readonly rawLength: number;
+}
+
+async function* storedFrames(fd: number, expected: WrittenBlob): AsyncGenerator<StoredFrame, void> {
+  const stored = createHash("sha256");
+  let size = 0;
+  let pending = Buffer.alloc(0);
+  for (;;) {
+    const { bytesRead, buffer } = await readFile(fd, Buffer.allocUnsafe(chunkSize), 0, chunkSize, size);
+    if (bytesRead === 0) break;
+    const chunk = buffer.subarray(0, bytesRead);
+    stored.update(chunk);
+    size += bytesRead;
+    if (size > expected.size) break;
+    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    for (let frame = zstdFrame(pending); frame !== undefined; frame = zstdFrame(pending)) {
+      yield { bytes: pending.subarray(0, frame.length), rawLength: frame.rawLength };
+      pending = pending.subarray(frame.length);
+    }
+  }
+  const digest = `sha256:${stored.digest("hex")}`;
+  if (pending.length > 0 || size !== expected.size || digest !== expected.digest)
+    throw errors.ARCHIVE_CORRUPT(
+      `blob is ${digest} of ${size} bytes, expected ${expected.digest} of ${expected.size} bytes`,
+    );
+}

@@ -1,0 +1,86 @@
+import { defineErrors } from "@aeon/core";
+
+/** Everything this package can fail with, by reason. */
+export const errors = defineErrors({
+  ARCHIVE_CORRUPT: {
+    code: "data-loss",
+    when: "A stored layer is truncated, altered, or not in the archive format that aeon writes.",
+    remedy: "Restore an older backup; check the disk or the store that held this one.",
+  },
+  ARCHIVE_HOSTILE: {
+    code: "permission-denied",
+    when: "A stored layer holds an entry that would leave its folder, is named twice, or exceeds a limit.",
+    remedy: "Do not restore this backup; find out who could write to the store.",
+  },
+  ARCHIVE_UNSUPPORTED: {
+    code: "unimplemented",
+    when: "A stored layer was written in a newer or foreign form of the archive format.",
+    remedy: "Install the aeon version that wrote it.",
+  },
+  LAYER_INCOMPLETE: {
+    code: "failed-precondition",
+    when: "An upper directory holds files whose data is elsewhere (overlay metacopy or redirect_dir).",
+    remedy: "Mount containers with metacopy=off,redirect_dir=off; the layer stays staged.",
+  },
+  BACKUP_NOT_FOUND: {
+    code: "not-found",
+    when: "No backup has this id, neither on this node nor in the store.",
+    remedy: "List the backups with `aeonctl backups ls`.",
+  },
+  BACKUP_ID_INVALID: {
+    code: "invalid-argument",
+    when: "A backup id holds characters other than letters, digits, dots and dashes.",
+    remedy: "Copy the id from `aeonctl backups ls`.",
+  },
+  BACKUP_DAMAGED: {
+    code: "data-loss",
+    when: "A ref or manifest in the store does not verify.",
+    remedy: "Restore another backup; check the disk that holds the store.",
+  },
+  BACKUP_NOT_STORED: {
+    code: "unavailable",
+    when: "A container waits for a backup that is still being packed.",
+    remedy:
+      "Start the container again once the backup is stored; see its failure with `aeonctl backups show`.",
+  },
+  CAPTURE_DEFERRED: {
+    code: "failed-precondition",
+    when: "A snapshot that has to be kept could not be moved to staging yet, so its removal is refused.",
+    remedy: "Remove the cause that the message names; containerd tries again by itself.",
+  },
+  STAGING_FULL: {
+    code: "failed-precondition",
+    when: "Captured layers that wait to be stored exceed the staging limit, so further removals are refused.",
+    remedy: "See why backups are not stored (`aeonctl backups ls`), or raise backup.staging-limit.",
+  },
+  STAGING_ELSEWHERE: {
+    code: "failed-precondition",
+    when: "The staging folder is not on the file system of the snapshots, so layers cannot be moved into it.",
+    remedy: "Set backup.staging to a folder on the snapshotter's file system.",
+  },
+  UPPERDIR_UNKNOWN: {
+    code: "failed-precondition",
+    when: "A snapshot that has to be kept is neither an overlay nor a bind mount.",
+    remedy: "Use a snapshotter with overlay mounts, or exclude the container from backups.",
+  },
+  STORE_UNUSABLE: {
+    code: "unavailable",
+    when: "The folder of the store cannot be created, read or written.",
+    remedy: "Check backup.store.path, its permissions and its disk.",
+  },
+  WORKER_FAILED: {
+    code: "unavailable",
+    when: "The process that packs or unpacks a layer ended without a result.",
+    remedy: "See its last words in the message (out of memory, killed); the work is tried again.",
+  },
+  RESTORE_TOO_LATE: {
+    code: "failed-precondition",
+    when: "A restore was requested for a container that has been started before.",
+    remedy: "Create a new container and request the restore before it starts.",
+  },
+  RESTORE_FAILED: {
+    code: "unavailable",
+    when: "The layers of a requested backup could not be put under the container, so it must not start.",
+    remedy: "Remove the cause that the message names and start the container again.",
+  },
+});

@@ -1,0 +1,126 @@
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FrameWriter } from "../src/archive/frame-writer.ts";
+import { packFile, unpackFile } from "../src/archive/layer-file.ts";
+import { makeTree, randomTree } from "./random-tree.ts";
+import { run, scratch } from "./scratch.ts";
+import { describeTree, difference } from "./tree.ts";
+
+/** Set to repeat a failure that a run printed. */
+const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);
+const runs = Number(process.env["AEON_TEST_RUNS"] ?? 300);
+console.log(`archive properties: seed ${seed}, ${runs} runs`);
+const settings = { seed, numRuns: runs, endOnFailure: true };
+
+const tarFlags = [
+  "--xattrs",
+  "--xattrs-include=*",
+  "--numeric-owner",
+  "--same-owner",
+  "--preserve-permissions",
+];
+
+describe("random layers", () => {
+  test(
+    "unpack to what was packed, overlay states included, and pack to the same bytes again",
+    { timeout: 600_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(randomTree({ overlay: true }), async (tree) => {
+          using dir = scratch();
+          mkdirSync(dir.at("upper"));
+          makeTree(dir.at("upper"), tree);
+          const { layer } = await packFile({
+            source: dir.at("upper"),
+            target: dir.at("blob"),
+            overlay: "trusted",
+            level: 1,
+          });
+          await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
+          const before = await describeTree(dir.at("upper"), { layer: true });
+          const after = await describeTree(dir.at("lower"), { layer: true });
+          expect(difference(before, after)).toEqual([]);
+          const again = await packFile({
+            source: dir.at("lower"),
+            target: dir.at("again"),
+            overlay: "trusted",
+            level: 1,
+          });
+          expect(again.layer).toEqual(layer);
+        }),
+        settings,
+      );
+    },
+  );
+
+  test("are what GNU tar extracts from our archive", { timeout: 600_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(randomTree({ overlay: false }), async (tree) => {
+        using dir = scratch();
+        for (const name of ["upper", "out"]) mkdirSync(dir.at(name));
+        makeTree(dir.at("upper"), tree);
+        await packFile({ source: dir.at("upper"), target: dir.at("blob"), overlay: "trusted", level: 1 });
+        run("zstd", "-q", "-d", dir.at("blob"), "-o", dir.at("tar"));
+        run("tar", ...tarFlags, "-C", dir.at("out"), "-xf", dir.at("tar"));
+        const [ours, theirs] = [
+          await describeTree(dir.at("upper"), { layer: true }),
+          await describeTree(dir.at("out"), { layer: true }),
+        ];
+        expect(difference(ours, theirs)).toEqual([]);
+      }),
+      { ...settings, numRuns: Math.ceil(runs / 2) },
+    );
+  });
+
+  test("are what we extract from GNU tar's archive", { timeout: 600_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(randomTree({ overlay: false }), async (tree) => {
+        using dir = scratch();
+        mkdirSync(dir.at("upper"));
+        makeTree(dir.at("upper"), tree);
+        // It skips sockets with a warning, which is not a failure.
+        const { status, stderr } = spawnSync(
+          "tar",
+          [
+            ...tarFlags,
+            "--xattrs-exclude=trusted.overlay.*",
+            "--format=posix",
+            "--sparse",
+            "--sort=name",
+            "-C",
+            dir.at("upper"),
+            "-cf",
+            dir.at("tar"),
+            ".",
+          ],
+          { encoding: "utf8" },
+        );
+        expect(status, stderr).toBe(0);
+        const entries = run("tar", "-tf", dir.at("tar"), "--quoting-style=escape")
+          .trimEnd()
+          .split("\n").length;
+        const layer = { ...(await frames(dir.at("tar"), dir.at("blob"))), entries };
+        await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
+        const [before, after] = [
+          await describeTree(dir.at("upper"), { layer: true }),
+          await describeTree(dir.at("lower"), { layer: true }),
+        ];
+        expect(difference(before, after)).toEqual([]);
+      }),
+      { ...settings, numRuns: Math.ceil(runs / 2) },
+    );
+  });
+});
+
+async function frames(source: string, target: string) {
+  const fd = openSync(target, "wx");
+  try {
+    const writer = new FrameWriter(fd, { level: 1, parallel: 2 });
+    await writer.write(readFileSync(source));
+    return await writer.finish();
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,23 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { removeTree } from "../src/archive/remove-tree.ts";
+
+/** A folder that goes, with whatever hostile names are in it. */
+export interface Scratch extends Disposable {
+  readonly path: string;
+  at(...names: string[]): string;
+}
+
+export function scratch(): Scratch {
+  const path = mkdtempSync(join(tmpdir(), "aeon-backup-"));
+  return { path, at: (...names) => join(path, ...names), [Symbol.dispose]: () => removeTree(path) };
+}
+
+/** Runs a command; its error output is part of the failure. */
+export const run = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 28 });
+
+export const shell = (script: string, cwd: string): string =>
+  execFileSync("sh", ["-euc", script], { encoding: "utf8", cwd, stdio: ["ignore", "pipe", "pipe"] });
