@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { connectAgent, fromCall, type AdminClient } from "./client.ts";
+import { render, type OutputFormat } from "./format/output.ts";
+import type { Style } from "./format/style.ts";
+
+/** Where the command line writes; a process's own streams outside of tests. */
+export interface CliStreams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  /** Colours of stdout. */
+  readonly style: Style;
+}
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly address: string;
+  readonly output: OutputFormat;
+}
+
+/** What a command reads and how it is shown as a table. */
+export interface Answer<Value> {
+  readonly read: (agent: AdminClient) => Promise<Value>;
+  readonly table: (value: Value, style: Style) => string;
+}
+
+/** Asks the agent that the options name and prints the answer as they say. Throws AeonErrors. */
+export async function show<Value>(
+  streams: CliStreams,
+  command: Command,
+  { read, table }: Answer<Value>,
+): Promise<void> {
+  const { address, output } = command.optsWithGlobals<CommonOptions>();
+  let value: Value;
+  try {
+    value = await read(connectAgent(address));
+  } catch (error) {
+    throw fromCall(error, address);
+  }
+  streams.stdout.write(await render(value, output, table, streams.style));
+}
+
+/** Examples under a command's help: pairs of command line and meaning. */
+export function addExamples(command: Command, examples: readonly (readonly [string, string])[]): Command {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, meaning]) => `  ${line.padEnd(width)}  # ${meaning}`);
+  return command.addHelpText("after", `\nExamples:\n${lines.join("\n")}`);
+}

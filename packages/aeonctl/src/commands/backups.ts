@@ -1,0 +1,72 @@
+import type { admin } from "@aeon/proto";
+import type { Command } from "commander";
+import { addExamples, show, type CliStreams } from "../cli.ts";
+import type { AdminClient } from "../client.ts";
+import { errors } from "../errors.ts";
+import { backupDetails, backupTable, backupView, type BackupView } from "../views/backup.ts";
+
+/** `aeonctl backups ls|show|wait` */
+export function addBackups(program: Command, streams: CliStreams): void {
+  const backups = program.command("backups").description("look at backups of containers' writable layers");
+
+  const ls = backups
+    .command("ls")
+    .description("list backups, newest first")
+    .option("-n, --namespace <namespace>", "only this containerd namespace", "")
+    .option("-c, --container <id>", "only backups of this container", "")
+    .action((options: { namespace: string; container: string }, self: Command) =>
+      show(streams, self, {
+        read: async (agent) => {
+          const request = { namespace: options.namespace, containerId: options.container };
+          return (await agent.listBackups(request)).backups.map(backupView);
+        },
+        table: backupTable,
+      }),
+    );
+  addExamples(ls, [
+    ["aeonctl backups ls", "all backups"],
+    ["aeonctl backups ls --container web", "those of one container"],
+    ["aeonctl backups ls --output json | jq -r '.[0].id'", "the newest one's id"],
+  ]);
+
+  const showOne = backups
+    .command("show")
+    .description("show one backup")
+    .argument("<backup>", "id of the backup")
+    .action((id: string, _options: unknown, self: Command) =>
+      show(streams, self, {
+        read: async (agent) => backupView(required((await agent.getBackup({ id })).backup, id)),
+        table: backupDetails,
+      }),
+    );
+  addExamples(showOne, [
+    ["aeonctl backups show BACKUP", "everything about it"],
+    ["aeonctl backups show BACKUP --output yaml", "the same as YAML"],
+  ]);
+
+  const wait = backups
+    .command("wait")
+    .description("wait until a backup is stored; fails when an attempt to store it fails")
+    .argument("<backup>", "id of the backup")
+    .action((id: string, _options: unknown, self: Command) =>
+      show(streams, self, { read: (agent) => waitForBackup(agent, id), table: backupDetails }),
+    );
+  addExamples(wait, [["aeonctl backups wait BACKUP && echo stored", "before the host is taken away"]]);
+}
+
+async function waitForBackup(agent: AdminClient, id: string): Promise<BackupView> {
+  let last: admin.Backup | undefined;
+  for await (const { backup } of agent.watchBackup({ id }, { timeoutMs: 0 })) last = backup;
+  const view = backupView(required(last, id));
+  if (view.state === "stored") return view;
+  throw errors.BACKUP_FAILED(
+    `backup ${id} is ${view.state}: ${view.failure ?? "no reason given"}; its files stay staged and are tried again`,
+    { details: { backup: id } },
+  );
+}
+
+function required(backup: admin.Backup | undefined, id: string): admin.Backup {
+  if (backup === undefined)
+    throw errors.AGENT_FOREIGN(`the agent answered without backup ${id}; use an aeonctl of its version`);
+  return backup;
+}

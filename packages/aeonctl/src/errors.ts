@@ -1,0 +1,25 @@
+import { defineErrors } from "@aeon/core";
+
+/** What `aeonctl` itself can fail with; failures of the agent pass through with the agent's reason. */
+export const errors = defineErrors({
+  AGENT_UNREACHABLE: {
+    code: "unavailable",
+    when: "Nothing answers on the admin socket: the agent is not running, or it runs with another state folder.",
+    remedy: "Start the agent, or name its socket with --address or AEON_ADDRESS.",
+  },
+  AGENT_FORBIDDEN: {
+    code: "permission-denied",
+    when: "The admin socket is there, but the user may not open it.",
+    remedy: "Run aeonctl as the user that runs the agent, usually root.",
+  },
+  AGENT_FOREIGN: {
+    code: "unimplemented",
+    when: "Something answers on the socket, but does not speak aeon's admin API.",
+    remedy: "Name the admin socket with --address; make sure agent and aeonctl are of the same version.",
+  },
+  BACKUP_FAILED: {
+    code: "failed-precondition",
+    when: "`aeonctl backups wait` saw the backup fail. Its files are still safe on the host and it is tried again.",
+    remedy: "Remove the cause that the message names, then wait again.",
+  },
+});

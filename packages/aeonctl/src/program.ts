@@ -1,0 +1,53 @@
+import { Command, Option } from "commander";
+import type { CliStreams } from "./cli.ts";
+import { addBackups } from "./commands/backups.ts";
+import { addContainers } from "./commands/containers.ts";
+import { addRestores } from "./commands/restore.ts";
+import { addSnapshots } from "./commands/snapshots.ts";
+import { addStatus } from "./commands/status.ts";
+import { exitCodeMeanings } from "./exit-codes.ts";
+import { outputFormats } from "./format/output.ts";
+import { version } from "./version.ts";
+
+/** Where the agent listens unless it is told otherwise. */
+export const defaultAddress = "/run/aeon/admin.sock";
+
+const exitCodeHelp = exitCodeMeanings
+  .map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`)
+  .join("\n");
+
+/** The commands of `aeonctl` without completion. Nothing is printed, connected or exited until it is parsed. */
+export function createProgram(streams: CliStreams): Command {
+  const program = new Command("aeonctl")
+    .description("Looks at and steers the aeon agent on this host.")
+    .version(version, "-V, --version", "print the version of aeonctl")
+    .addOption(
+      new Option("-a, --address <socket>", "admin socket of the agent")
+        .env("AEON_ADDRESS")
+        .default(defaultAddress),
+    )
+    .addOption(
+      new Option("-o, --output <format>", "how to print answers").choices(outputFormats).default("table"),
+    )
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      outputError: (text, write) => write(oneLine(text)),
+    })
+    .exitOverride()
+    .addHelpText("after", `\nExit codes:\n${exitCodeHelp}`);
+  addStatus(program, streams);
+  addSnapshots(program, streams);
+  addContainers(program, streams);
+  addBackups(program, streams);
+  addRestores(program, streams);
+  return program;
+}
+
+/** commander's `error: …` (with its guess on a second line) as one line that says where help is. */
+const oneLine = (text: string): string =>
+  `aeonctl: ${text
+    .replace(/^error: /, "")
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ")}; see aeonctl --help\n`;

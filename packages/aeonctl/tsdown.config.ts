@@ -1,0 +1,16 @@
+import { defineConfig } from "tsdown";
+
+/** Bundled with everything it needs, so that it starts fast and the folder can be copied to a host. */
+export default defineConfig({
+  entry: { aeonctl: "src/main.ts" },
+  outDir: "dist/bin",
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  dts: false,
+  clean: true,
+  minify: true,
+  fixedExtension: false,
+  deps: { alwaysBundle: [/.*/], onlyBundle: false },
+  inputOptions: { resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] } },
+});
