@@ -1,9 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { delimiter } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { errorMessage } from "@aeon/core";
 import type { ContainerdBinaries } from "./containerd-binaries.ts";
 import {
   containerdConfig,
@@ -11,9 +7,11 @@ import {
   type CriSettings,
   type ProxySnapshotter,
 } from "./containerd-config.ts";
+import { Daemon } from "./daemon.ts";
 import { errors } from "./errors.ts";
 import { cleanFolder, processesOf } from "./leftovers.ts";
 import { waitUntilGone } from "./processes.ts";
+import { untilReady } from "./ready.ts";
 import { run, type RunOptions } from "./run.ts";
 import { answersVersion } from "./version-call.ts";
 
@@ -41,6 +39,8 @@ export interface PrivateContainerd extends AsyncDisposable {
   readonly binaries: ContainerdBinaries;
   /** The daemon's process id; undefined while it is down. */
   readonly pid: number | undefined;
+  /** Resolves with how the daemon that runs now ends, such as `SIGKILL`. */
+  readonly ended: Promise<string>;
   /** Runs the matching `ctr` and answers its standard output. */
   ctr(args: readonly string[], options?: RunOptions): Promise<string>;
   /** Brings the daemon up again after {@link kill} or {@link stop}; containers live on meanwhile. */
@@ -102,7 +102,7 @@ export function releaseOf(version: string): [major: number, minor: number] {
 
 class Containerd implements PrivateContainerd {
   readonly #options: ContainerdOptions;
-  #child: ChildProcess | undefined;
+  #daemon: Daemon | undefined;
   #disposing: Promise<void> | undefined;
 
   constructor(options: ContainerdOptions) {
@@ -125,7 +125,10 @@ class Containerd implements PrivateContainerd {
     return this.#options.binaries;
   }
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#daemon?.running ? this.#daemon.pid : undefined;
+  }
+  get ended(): Promise<string> {
+    return this.#daemon?.ended ?? Promise.resolve("never started");
   }
 
   async ctr(args: readonly string[], options: RunOptions = {}): Promise<string> {
@@ -133,31 +136,32 @@ class Containerd implements PrivateContainerd {
   }
 
   async start(): Promise<void> {
-    if (this.#child) return;
-    await using log = await open(this.log, "a");
-    const child = spawn(this.binaries.containerd, ["--config", containerdPaths(this.folder).config], {
-      // A session of its own: Ctrl-C at the terminal reaches only the program that stops it in order.
-      detached: true,
-      stdio: ["ignore", log.fd, log.fd],
-      env: this.#environment(),
-      cwd: this.folder,
+    if (this.#daemon?.running) return;
+    const { env, signal, folder, binaries } = this.#options;
+    // oxlint-disable-next-line node/no-process-env -- containerd finds its shim by PATH
+    const path = process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin";
+    const daemon = await Daemon.start({
+      program: binaries.containerd,
+      args: ["--config", containerdPaths(folder).config],
+      env: { ...env, PATH: [...binaries.path, path].join(delimiter) },
+      cwd: folder,
+      log: this.log,
     });
-    this.#child = child;
-    const ended = Promise.withResolvers<Error>();
-    child.once("error", ended.resolve);
-    child.once("exit", (code, signal) => {
-      if (this.#child === child) this.#child = undefined;
-      ended.resolve(new Error(`it ended with ${signal ?? code}`));
-    });
-    await this.#ready(ended.promise);
+    this.#daemon = daemon;
+    const failure = await untilReady(daemon, () => answersVersion(this.address, 1000), readyMs, signal);
+    if (failure !== undefined)
+      throw errors.CONTAINERD_START_FAILED(
+        `containerd did not start: ${failure}\n${await daemon.logTail()}`,
+        { details: { log: this.log } },
+      );
   }
 
   async stop(): Promise<void> {
-    await this.#end("SIGTERM");
+    await this.#daemon?.end("SIGTERM", stopMs);
   }
 
   async kill(): Promise<void> {
-    await this.#end("SIGKILL");
+    await this.#daemon?.end("SIGKILL", stopMs);
   }
 
   async restart(): Promise<void> {
@@ -181,50 +185,8 @@ class Containerd implements PrivateContainerd {
     }
   }
 
-  #environment(): NodeJS.ProcessEnv {
-    // oxlint-disable-next-line node/no-process-env -- a child inherits the environment, this is not configuration
-    const { NOTIFY_SOCKET: _, PATH = "/usr/sbin:/usr/bin:/sbin:/bin", ...rest } = process.env;
-    return {
-      ...rest,
-      ...this.#options.env,
-      PATH: [...this.binaries.path, PATH].join(delimiter),
-    };
-  }
-
-  async #ready(ended: Promise<Error>): Promise<void> {
-    const { signal } = this.#options;
-    const stop = new AbortController();
-    const watching = AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]);
-    const failure = await Promise.race([
-      ended,
-      untilAnswers(this.address, watching),
-      sleep(readyMs, new Error(`it did not answer within ${readyMs / 1000} s`), {
-        signal: watching,
-        ref: false,
-      }).catch(() => undefined),
-    ]).finally(() => stop.abort(new Error("containerd's start was decided")));
-    signal?.throwIfAborted();
-    if (failure === undefined) return;
-    const log = await readFile(this.log, "utf8").catch(errorMessage);
-    const tail = log.trimEnd().split("\n").slice(-5).join("\n");
-    throw errors.CONTAINERD_START_FAILED(`containerd did not start: ${failure.message}\n${tail}`, {
-      cause: failure,
-      details: { log: this.log },
-    });
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#child;
-    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, "exit");
-    child.kill(signal);
-    const hard = setTimeout(() => child.kill("SIGKILL"), stopMs);
-    await exited;
-    clearTimeout(hard);
-  }
-
   async #removeTasks(signal: AbortSignal): Promise<void> {
-    if (this.#child === undefined) return;
+    if (!this.#daemon?.running) return;
     const namespaces = lines(await this.ctr(["namespaces", "list", "--quiet"], { signal }));
     for (const namespace of namespaces) {
       const ids = lines(await this.ctr(["--namespace", namespace, "tasks", "list", "--quiet"], { signal }));
@@ -235,11 +197,3 @@ class Containerd implements PrivateContainerd {
 }
 
 const lines = (text: string): readonly string[] => text.split("\n").filter((line) => line !== "");
-
-/** Resolves when the daemon answers a call. Asks again every few milliseconds: a socket gives no event. */
-async function untilAnswers(address: string, signal: AbortSignal): Promise<undefined> {
-  while (!signal.aborted) {
-    if (await answersVersion(address, 1000)) return;
-    await sleep(15);
-  }
-}

@@ -1,63 +1,45 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errors } from "./errors.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errnoOf, linux } from "@aeon/core";
 
-/** Thrown nowhere: tells that somebody else holds the lock. */
-export const lockHeld = Symbol("lock held");
+/** Milliseconds between two attempts: the kernel's own waiting would stop the event loop. */
+const retryMs = 50;
 
 /**
- * Holds an flock(2) on a file, through util-linux's `flock`, until disposed or until this process dies. With
- * `wait: false` it answers {@link lockHeld} at once when another process has it.
+ * Takes an flock(2) on a file, which is created and stays; it is held until disposed or until this process dies.
+ * Undefined when somebody else holds it, in this process or another.
  */
-export async function lockFile(
-  path: string,
-  options: { readonly wait?: boolean; readonly signal?: AbortSignal } = {},
-): Promise<AsyncDisposable | typeof lockHeld> {
-  options.signal?.throwIfAborted();
+export async function tryLock(path: string): Promise<AsyncDisposable | undefined> {
   await mkdir(dirname(path), { recursive: true });
-  const mode = options.wait === false ? ["--nonblock", "--conflict-exit-code", "75"] : [];
-  const child = spawn("flock", [...mode, path, "sh", "-c", "echo locked; exec cat >/dev/null"], {
-    stdio: ["pipe", "pipe", "inherit"],
-    // Its own group: Ctrl-C at the terminal must not release the lock before its owner has cleaned up.
-    detached: true,
-    ...(options.signal && { signal: options.signal, killSignal: "SIGKILL" as const }),
-  });
-  const ended = Promise.withResolvers<number | null>();
-  child.once("exit", ended.resolve);
-  child.once("error", ended.reject);
-  const first = await Promise.race([
-    once(child.stdout, "data").then(() => "locked" as const),
-    ended.promise,
-  ]).catch((error: unknown) => {
-    options.signal?.throwIfAborted();
-    throw errors.PROGRAM_MISSING("flock (package util-linux) cannot be run", { cause: error });
-  });
-  if (first !== "locked") {
-    options.signal?.throwIfAborted();
-    if (first === 75) return lockHeld;
-    throw errors.PROGRAM_FAILED(`flock ${path} ended with ${first}`, { details: { path } });
+  const file = await open(path, "a");
+  try {
+    linux.lockFileSync(file.fd, "exclusive");
+  } catch (error) {
+    await file.close();
+    if (errnoOf(error) === "EAGAIN") return undefined;
+    throw error;
   }
-  return {
-    async [Symbol.asyncDispose]() {
-      child.stdin.end();
-      await ended.promise.catch(() => {});
-    },
-  };
+  return { [Symbol.asyncDispose]: () => file.close() };
 }
 
-/** Runs `work` while holding the lock; others wait. */
+/** Runs `work` while holding the lock; waits for others to release it. */
 export async function withFileLock<T>(
   path: string,
   work: () => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  const lock = await lockFile(path, { ...(signal && { signal }) });
-  if (lock === lockHeld) throw errors.PROGRAM_FAILED(`flock ${path} did not wait`);
-  try {
-    return await work();
-  } finally {
-    await lock[Symbol.asyncDispose]();
+  for (;;) {
+    signal?.throwIfAborted();
+    const lock = await tryLock(path);
+    if (lock === undefined) {
+      await sleep(retryMs, undefined, { ...(signal && { signal }) });
+      continue;
+    }
+    try {
+      return await work();
+    } finally {
+      await lock[Symbol.asyncDispose]();
+    }
   }
 }

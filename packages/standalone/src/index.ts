@@ -8,9 +8,10 @@ export {
 } from "./containerd-binaries.ts";
 export { containerdPaths, type CriSettings, type ProxySnapshotter } from "./containerd-config.ts";
 export { releaseOf, startContainerd, type ContainerdOptions, type PrivateContainerd } from "./containerd.ts";
+export { Daemon, type DaemonOptions } from "./daemon.ts";
 export { fetchPackages, type FetchOptions, type UnpackedPackage } from "./debian-packages.ts";
 export { errors } from "./errors.ts";
-export { lockFile, lockHeld, withFileLock } from "./file-lock.ts";
+export { tryLock, withFileLock } from "./file-lock.ts";
 export { cleanFolder, processesOf } from "./leftovers.ts";
 export { mountsBelow, parseMountPoints, unmountBelow } from "./mounts.ts";
 export { hasFlag, listProcesses, signalProcess, waitUntilGone, type ProcessInfo } from "./processes.ts";

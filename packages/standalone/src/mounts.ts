@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { errorMessage } from "@aeon/core";
-import { run } from "./run.ts";
+import { errorMessage, linux } from "@aeon/core";
 
 /** Mount points in the text of /proc/PID/mountinfo (proc(5)), in mount order. */
 export function parseMountPoints(mountinfo: string): readonly string[] {
@@ -25,8 +24,9 @@ export async function unmountBelow(folder: string): Promise<readonly string[]> {
   const failures: string[] = [];
   for (const point of (await mountsBelow(folder)).toReversed()) {
     // A busy mount is detached: its files vanish from the folder now, the rest ends with the last user.
-    await run("umount", ["--no-mtab", point])
-      .catch(() => run("umount", ["--no-mtab", "--lazy", point]))
+    await linux
+      .unmount(point, linux.unmountFlags.noFollow)
+      .catch(() => linux.unmount(point, linux.unmountFlags.noFollow | linux.unmountFlags.detach))
       .catch((error: unknown) => failures.push(errorMessage(error)));
   }
   return failures;
