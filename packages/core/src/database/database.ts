@@ -16,8 +16,9 @@ export interface Database extends AsyncDisposable {
   /**
    * Runs `work` at once in one write transaction (rolled back if it throws) and resolves when the result is
    * durable. Rejects with `DATABASE_FULL`, `DATABASE_WRITE_FAILED` (nothing changed) or `DATABASE_FLUSH_FAILED`.
+   * `committed` runs right after the commit, before any other code: the place to change a copy in memory.
    */
-  write<T>(work: (sql: DatabaseSync) => T): Promise<T>;
+  write<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Promise<T>;
   /** Runs `work` on the latest committed state, which may be a few milliseconds ahead of the disk. */
   read<T>(work: (sql: DatabaseSync) => T): T;
   /** Why every further call is refused until the database is opened again, if so. */

@@ -36,9 +36,10 @@ export class WalDatabase implements Database {
     return this.#failure;
   }
 
-  async write<T>(work: (sql: DatabaseSync) => T): Promise<T> {
+  async write<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Promise<T> {
     this.#assertUsable();
     const result = this.#transaction(work);
+    committed?.(result);
     this.#writes += 1;
     await this.#nextFlush();
     return result;
