@@ -27,4 +27,119 @@ export const errors = defineErrors({
     when: "A snapshot hook that must succeed passed its time limit or could not reach what it needs.",
     remedy: "Try again; look at /readyz and at the metric aeon_snapshot_hook_unsettled for hooks that hang.",
   },
+  REMOTE_REPLY_INVALID: {
+    code: "internal",
+    when: "The remote snapshotter answered without the snapshot record that the call asks for.",
+    remedy: "Check that the configured socket is a snapshotter of containerd's API and update it.",
+  },
+  SNAPSHOT_NOT_FOUND: {
+    code: "not-found",
+    when: "An operation names a snapshot or a parent that does not exist.",
+    remedy: "Check the name with `aeonctl snapshots ls`; pull the image again if a layer is missing.",
+  },
+  SNAPSHOT_EXISTS: {
+    code: "already-exists",
+    when: "A snapshot is to be prepared, viewed or committed under a name in use.",
+    remedy: "Choose another name, or remove the snapshot that has it.",
+  },
+  SNAPSHOT_PARENT_INVALID: {
+    code: "invalid-argument",
+    when: "A snapshot is to be made on a parent that is not committed, or committed with another parent than it has.",
+    remedy: "Commit the parent first, or name the parent that the snapshot was prepared with.",
+  },
+  SNAPSHOT_NOT_COMMITTED: {
+    code: "failed-precondition",
+    when: "A snapshot is to be committed with a parent that is not committed.",
+    remedy: "Commit the parent first.",
+  },
+  SNAPSHOT_NOT_ACTIVE: {
+    code: "failed-precondition",
+    when: "A view or a committed snapshot is to be committed.",
+    remedy: "Only a snapshot made with Prepare can be committed.",
+  },
+  SNAPSHOT_NOT_MOUNTABLE: {
+    code: "failed-precondition",
+    when: "Mounts of a committed snapshot are asked for.",
+    remedy: "Make a view or an active snapshot on top of it.",
+  },
+  SNAPSHOT_HAS_CHILDREN: {
+    code: "failed-precondition",
+    when: "A snapshot is to be removed that others are made on.",
+    remedy: "Remove the snapshots on top of it first; containerd does by itself.",
+  },
+  SNAPSHOT_UPDATE_INVALID: {
+    code: "invalid-argument",
+    when: "An update names anything but labels.",
+    remedy: "Use the paths `labels` or `labels.<key>`.",
+  },
+  SNAPSHOT_ID_MAP_INVALID: {
+    code: "invalid-argument",
+    when: "The id-map labels of a snapshot are malformed, incomplete, or do not map root.",
+    remedy: "Give both maps as container:host:size ranges that include container id 0.",
+  },
+  SNAPSHOT_REQUEST_INVALID: {
+    code: "invalid-argument",
+    when: "A request lacks a name, or holds one that is too long or has a NUL character.",
+    remedy: "Correct the field that the message names.",
+  },
+  SNAPSHOT_FILTER_INVALID: {
+    code: "invalid-argument",
+    when: "A List filter does not follow containerd's filter grammar.",
+    remedy: 'Write selectors such as name==x or labels."a.b"~=/c/ joined by commas.',
+  },
+  SNAPSHOT_RECORD_DAMAGED: {
+    code: "data-loss",
+    when: "The snapshot database holds a record that aeon did not write.",
+    remedy: "Restore the database from a backup, or start with an empty root and pull images again.",
+  },
+  SNAPSHOT_FILES_MISSING: {
+    code: "internal",
+    when: "The directory of a recorded snapshot has disappeared.",
+    remedy: "Remove the snapshot; for an image layer, remove the image and pull it again.",
+  },
+  SNAPSHOT_DISK_FULL: {
+    code: "resource-exhausted",
+    when: "The snapshot root has no space, inodes or quota left, or too many files are open.",
+    remedy: "Free space on the file system of the root.",
+  },
+  SNAPSHOT_ROOT_UNAVAILABLE: {
+    code: "unavailable",
+    when: "The snapshot root is missing, read-only or not accessible.",
+    remedy: "Mount the root's file system again, writable, and retry.",
+  },
+  SNAPSHOT_ROOT_INVALID: {
+    code: "failed-precondition",
+    when: "The snapshot root has a path or a file system that overlayfs cannot use, or holds foreign snapshots.",
+    remedy: "Choose an empty folder with a plain absolute path on a local file system with d_type.",
+  },
+  SNAPSHOT_IO_FAILED: {
+    code: "internal",
+    when: "The kernel refused a file operation on a snapshot for an unexpected reason.",
+    remedy: "See the errno in the message and the kernel log.",
+  },
+  SNAPSHOT_DIRECTORY_BUSY: {
+    code: "internal",
+    when: "The directory of a removed snapshot cannot be deleted: something is mounted in it, or files keep appearing.",
+    remedy: "Unmount what is below it; the next Cleanup tries again.",
+  },
+  SNAPSHOTTER_CLOSED: {
+    code: "unavailable",
+    when: "A call reaches a snapshotter that has been closed.",
+    remedy: "Retry when the agent is up again.",
+  },
+  MOUNT_OPTION_INVALID: {
+    code: "invalid-argument",
+    when: "A configured overlay mount option is malformed, or would break what aeon relies on.",
+    remedy: "Remove the option that the message names.",
+  },
+  CONTAINER_UNKNOWN: {
+    code: "not-found",
+    when: "The state of a container is changed whose snapshot the container registry does not know.",
+    remedy: "Use the snapshot key as `aeonctl containers ls` shows it; a removed container may be forgotten.",
+  },
+  CONTAINER_STATE_CONFLICT: {
+    code: "failed-precondition",
+    when: "A container is to go to a state that cannot follow the one it is in.",
+    remedy: "Read the state again and decide anew; somebody else moved the container meanwhile.",
+  },
 });

@@ -1,0 +1,85 @@
+import { rmdir } from "node:fs/promises";
+import { errnoOf, type Logger } from "@aeon/core";
+import type { DiskThread } from "./disk-thread.ts";
+
+/** Directories deleted at a time. */
+const concurrency = 2;
+
+/** Deletes directories of removed snapshots in the background, each once, some at a time. */
+export class Removals implements AsyncDisposable {
+  readonly #thread: DiskThread;
+  readonly #log: Logger;
+  readonly #abort = new AbortController();
+  readonly #queue = new Set<string>();
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(thread: DiskThread, log: Logger) {
+    this.#thread = thread;
+    this.#log = log;
+  }
+
+  /** Number of directories still to be deleted. */
+  get pending(): number {
+    return this.#queue.size + this.#running.size;
+  }
+
+  add(directory: string): void {
+    if (this.#abort.signal.aborted || this.#running.has(directory)) return;
+    this.#queue.add(directory);
+    this.#fill();
+  }
+
+  /** Resolves when everything that was added has been tried. */
+  async settled(): Promise<void> {
+    while (this.#running.size > 0) await Promise.race(this.#running.values());
+  }
+
+  /** Ends after the deletions under way; the rest stays for the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort(new Error("the snapshotter closes"));
+    this.#queue.clear();
+    await this.settled();
+  }
+
+  #fill(): void {
+    for (const directory of this.#queue) {
+      if (this.#running.size >= concurrency) return;
+      this.#queue.delete(directory);
+      this.#running.set(directory, this.#delete(directory));
+    }
+  }
+
+  async #delete(directory: string): Promise<void> {
+    try {
+      if (!(await removeEmpty(directory))) await this.#thread.remove(directory, this.#abort.signal);
+    } catch (error) {
+      if (!this.#abort.signal.aborted)
+        this.#log.warn({ directory, error }, "cannot delete the directory of a removed snapshot");
+    } finally {
+      this.#running.delete(directory);
+      this.#fill();
+    }
+  }
+}
+
+/** Deletes a snapshot directory that nothing was written to; false if it needs a walk. */
+async function removeEmpty(directory: string): Promise<boolean> {
+  return (
+    (await removeDirectory(`${directory}/fs`)) &&
+    ((await removeDirectory(`${directory}/work`)) ||
+      ((await removeDirectory(`${directory}/work/work`)) && (await removeDirectory(`${directory}/work`)))) &&
+    (await removeDirectory(directory))
+  );
+}
+
+async function removeDirectory(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") return true;
+    if (errno === "ENOTEMPTY" || errno === "EBUSY" || errno === "ENOTDIR") return false;
+    throw error;
+  }
+}

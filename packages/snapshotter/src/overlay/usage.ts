@@ -1,0 +1,62 @@
+import type { SnapshotUsage } from "@aeon/core";
+import type { DiskThread } from "./disk-thread.ts";
+import { fileError } from "./file-error.ts";
+import { filesOf } from "./mounts.ts";
+import type { SnapshotRecord } from "./record.ts";
+import type { SnapshotStore } from "./snapshot-store.ts";
+
+/** A view has no files of its own. */
+const nothing: SnapshotUsage = { size: 0n, inodes: 0n };
+
+/**
+ * Measures snapshots. Committed ones never change: they are measured when first asked for (Commit must not take
+ * the time, containerd holds its database lock), once for all who ask, and the result is stored.
+ */
+export class Usage {
+  readonly #store: SnapshotStore;
+  readonly #thread: DiskThread;
+  readonly #snapshots: string;
+  readonly #measuring = new Map<number, Promise<SnapshotUsage>>();
+  readonly #never = new AbortController().signal;
+
+  constructor(store: SnapshotStore, thread: DiskThread, snapshots: string) {
+    this.#store = store;
+    this.#thread = thread;
+    this.#snapshots = snapshots;
+  }
+
+  async of(record: SnapshotRecord, signal: AbortSignal): Promise<SnapshotUsage> {
+    switch (record.kind) {
+      case "view":
+        return nothing;
+      case "active":
+        return this.#measure(record.id, signal);
+      case "committed":
+        return record.usage ?? this.#share(record.id);
+    }
+  }
+
+  #share(id: number): Promise<SnapshotUsage> {
+    const known = this.#measuring.get(id);
+    if (known !== undefined) return known;
+    const measuring = this.#measureAndStore(id).finally(() => this.#measuring.delete(id));
+    this.#measuring.set(id, measuring);
+    return measuring;
+  }
+
+  async #measureAndStore(id: number): Promise<SnapshotUsage> {
+    const usage = await this.#measure(id, this.#never);
+    await this.#store.setUsage(id, usage);
+    return usage;
+  }
+
+  async #measure(id: number, signal: AbortSignal): Promise<SnapshotUsage> {
+    try {
+      const { size, inodes } = await this.#thread.measure(filesOf(this.#snapshots, id), signal);
+      return { size: BigInt(size), inodes: BigInt(inodes) };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw fileError(error, `measure snapshot ${id}`);
+    }
+  }
+}
