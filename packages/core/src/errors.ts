@@ -42,4 +42,14 @@ export const errors = defineErrors({
     remedy:
       "Run as root on Linux 5.6 or later with /proc mounted, and put the root on ext4, xfs, btrfs or tmpfs.",
   },
+  CONFIG_UNREADABLE: {
+    code: "invalid-argument",
+    when: "The configuration file cannot be read or is no TOML.",
+    remedy: "Check the path, its permissions and the line named in the message.",
+  },
+  CONFIG_INVALID: {
+    code: "invalid-argument",
+    when: "A configuration key is unknown or its value is not allowed.",
+    remedy: "Correct each key the message lists; `aeon config check` repeats the check.",
+  },
 });

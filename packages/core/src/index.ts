@@ -10,3 +10,12 @@ export type * from "./snapshot-hooks.ts";
 export type * from "./snapshotter.ts";
 export { openDatabase, type Database, type DatabaseOptions } from "./database/database.ts";
 export * as linux from "./linux/index.ts";
+export * from "./config/index.ts";
+export {
+  createLogger,
+  logLevels,
+  type LoggerOptions,
+  type LogLevel,
+  type RootLogger,
+} from "./create-logger.ts";
+export { createMetrics, type MetricsRegistry, type MetricsRegistryOptions } from "./create-metrics.ts";
