@@ -11,4 +11,44 @@ export const errors = defineErrors({
     when: "A socket path is relative, longer than 107 bytes, or names something that is not a socket.",
     remedy: "Use a short absolute path that is free or a left-over socket.",
   },
+  REPLY_INCOMPLETE: {
+    code: "internal",
+    when: "containerd answered a call without the message that the answer has to carry.",
+    remedy: "Check that the socket belongs to a containerd of version 1.7 or later.",
+  },
+  CONTENT_DAMAGED: {
+    code: "data-loss",
+    when: "A blob read from containerd's content store does not have the size or digest it is stored under.",
+    remedy: "Delete the image and import or pull it again; check the disk.",
+  },
+  DOCUMENT_TOO_LARGE: {
+    code: "resource-exhausted",
+    when: "An image document (index, manifest, config) is larger than 8 MiB.",
+    remedy: "Check where the image comes from: no real image has documents of that size.",
+  },
+  IMAGE_PLATFORM_MISSING: {
+    code: "not-found",
+    when: "An image has no manifest for the platform it is to run on, or that manifest was not imported.",
+    remedy: "Import or pull the image for this machine's architecture.",
+  },
+  IMAGE_ARCHIVE_INVALID: {
+    code: "invalid-argument",
+    when: "A tar to import is neither an OCI image layout nor a Docker archive, or lacks a blob that it names.",
+    remedy: "Pack it again, for example with `ctr images export`, `skopeo copy` or `docker save`.",
+  },
+  IMAGE_NAME_MISSING: {
+    code: "invalid-argument",
+    when: "An archive to import names no image and no name was given.",
+    remedy: "Give the name in the import's options.",
+  },
+  LAYER_DIFF_ID_MISMATCH: {
+    code: "data-loss",
+    when: "A layer unpacked to something else than the image's config says.",
+    remedy: "The image is damaged or forged: import or pull it again from its source.",
+  },
+  STDIO_INVALID: {
+    code: "invalid-argument",
+    when: "A process with a terminal is given a standard error of its own.",
+    remedy: "Drop `stderr`: a terminal carries both outputs on standard output.",
+  },
 });

@@ -1,0 +1,123 @@
+import { constants, openSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { finished, type Readable, type Writable } from "node:stream";
+import { linux } from "@aeon/core";
+import { errors } from "../errors.ts";
+
+/** What a process reads and writes. A stream left out is /dev/null. */
+export interface StdioOptions {
+  /** `pipe` gives `process.stdin` to write to. */
+  readonly stdin?: Readable | "pipe";
+  /** `pipe` gives `process.stdout` to read from; a stream is written to and not ended. */
+  readonly stdout?: Writable | "pipe";
+  readonly stderr?: Writable | "pipe";
+  /** Gives the process a pseudo terminal; both outputs come on stdout. */
+  readonly terminal?: boolean;
+}
+
+/** Paths of the named pipes as containerd's calls take them; empty for none. */
+export interface StdioPaths {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+}
+
+const names = ["stdin", "stdout", "stderr"] as const;
+type StdioName = (typeof names)[number];
+
+/** The named pipes of one process in a folder of their own. */
+export class Stdio implements AsyncDisposable {
+  readonly paths: StdioPaths;
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable | undefined;
+  readonly stderr: Readable | undefined;
+  /** Resolves when everything the process wrote has been passed on; `pipe` outputs are their reader's business. */
+  readonly drained: Promise<void>;
+  readonly #folder: string;
+  readonly #sockets: readonly Socket[];
+
+  private constructor(
+    folder: string,
+    options: StdioOptions,
+    sockets: Readonly<Partial<Record<StdioName, Socket>>>,
+  ) {
+    const path = (name: StdioName): string => (sockets[name] ? join(folder, name) : "");
+    this.#folder = folder;
+    this.paths = {
+      stdin: path("stdin"),
+      stdout: path("stdout"),
+      stderr: path("stderr"),
+      terminal: options.terminal ?? false,
+    };
+    this.stdin = sockets.stdin;
+    this.stdout = sockets.stdout;
+    this.stderr = sockets.stderr;
+    this.#sockets = Object.values(sockets);
+    const read = [options.stdout, options.stderr].map((target, index) =>
+      target === "pipe" ? undefined : [sockets.stdout, sockets.stderr][index],
+    );
+    this.drained = Promise.all(read.map(ended)).then(() => {});
+  }
+
+  /** Makes the pipes that the options ask for. Throws `STDIO_INVALID`. */
+  static async open(options: StdioOptions): Promise<Stdio> {
+    const { terminal = false } = options;
+    if (terminal && options.stderr !== undefined)
+      throw errors.STDIO_INVALID("a process with a terminal has no standard error of its own");
+    const wanted = names.filter((name) => options[name] !== undefined);
+    const folder = wanted.length === 0 ? "" : await mkdtemp(join(tmpdir(), "aeon-io-"));
+    const sockets: Partial<Record<StdioName, Socket>> = {};
+    try {
+      for (const name of wanted) sockets[name] = openFifo(join(folder, name), name === "stdin");
+    } catch (error) {
+      for (const socket of Object.values(sockets)) socket.destroy();
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+    connect(options, sockets);
+    return new Stdio(folder, options, sockets);
+  }
+
+  /** Removes the pipes of an ended process; output not yet read can still be. */
+  async release(): Promise<void> {
+    this.stdin?.destroy();
+    await this.#remove();
+  }
+
+  /** Closes and removes the pipes; unread output is lost. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await this.#remove();
+  }
+
+  async #remove(): Promise<void> {
+    if (this.#folder !== "") await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Opens without waiting for the other end. A reader sees no end of file before the first writer came; the writing
+ * end also holds the reading one, so that it can be opened before the process exists.
+ */
+function openFifo(path: string, writing: boolean): Socket {
+  linux.makeFifoSync(path, 0o600);
+  const flags = constants.O_NONBLOCK | (writing ? constants.O_RDWR : constants.O_RDONLY);
+  return new Socket({ fd: openSync(path, flags), readable: !writing, writable: writing });
+}
+
+function connect(options: StdioOptions, sockets: Readonly<Partial<Record<StdioName, Socket>>>): void {
+  const { stdin, stdout, stderr } = options;
+  for (const socket of Object.values(sockets)) socket.on("error", () => {});
+  if (sockets.stdin && stdin !== undefined && stdin !== "pipe") stdin.pipe(sockets.stdin);
+  if (stdout !== undefined && stdout !== "pipe") sockets.stdout?.pipe(stdout, { end: false });
+  if (stderr !== undefined && stderr !== "pipe") sockets.stderr?.pipe(stderr, { end: false });
+}
+
+function ended(socket: Socket | undefined): Promise<void> {
+  if (socket === undefined) return Promise.resolve();
+  return new Promise((resolve) => finished(socket, { writable: false }, () => resolve()));
+}
