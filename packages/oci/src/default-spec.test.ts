@@ -82,9 +82,10 @@ test("devices are denied first, whatever is allowed after", () => {
   expect(linux?.cgroupsPath).toBe("/default/c1");
 });
 
+const types = (hostNetwork: boolean) =>
+  defaultSpec({ ...base, args: ["sh"], hostNetwork }).linux?.namespaces?.map(({ type }) => type);
+
 test("the host's network is shared only when asked for", () => {
-  const types = (hostNetwork: boolean) =>
-    defaultSpec({ ...base, args: ["sh"], hostNetwork }).linux?.namespaces?.map(({ type }) => type);
   expect(types(false)).toContain("network");
   expect(types(true)).not.toContain("network");
 });

@@ -164,11 +164,9 @@ const character = (major: number, minor?: number): SpecDeviceRule => ({
   access: "rwm",
 });
 
-/** Nothing but: null, zero, full, random, urandom, tty, console, ptmx, pseudo terminals; mknod of any. */
+/** Nothing but: null, zero, full, random, urandom, tty, console, ptmx, pseudo terminals. */
 const deviceRules: readonly SpecDeviceRule[] = [
   { allow: false, access: "rwm" },
-  { allow: true, type: "c", access: "m" },
-  { allow: true, type: "b", access: "m" },
   ...[3, 5, 7, 8, 9].map((minor) => character(1, minor)),
   ...[0, 1, 2].map((minor) => character(5, minor)),
   character(136),

@@ -26,7 +26,7 @@ export function digestParts(digest: Digest): { algorithm: "sha256" | "sha512"; h
 
 /** The SHA-256 digest of bytes in memory. */
 export const digestOf = (bytes: Uint8Array | string): Digest =>
-  `sha256:${createHash("sha256").update(bytes).digest("hex")}` as Digest;
+  parseDigest(`sha256:${createHash("sha256").update(bytes).digest("hex")}`);
 
 /** Passes bytes through and knows their digest and number once the stream has ended. */
 export class DigestStream extends Transform {
@@ -62,7 +62,7 @@ export class DigestStream extends Transform {
   }
 
   override _flush(done: () => void): void {
-    this.#digest = `${this.#algorithm}:${this.#hash.digest("hex")}` as Digest;
+    this.#digest = parseDigest(`${this.#algorithm}:${this.#hash.digest("hex")}`);
     done();
   }
 }

@@ -2,6 +2,7 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, Transform } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import * as v from "valibot";
 import { errnoOf } from "@aeon/core";
@@ -121,9 +122,7 @@ export class ImageLayout {
       throw errors.DOCUMENT_MALFORMED(
         `${descriptor.digest} has ${descriptor.size} bytes, more than a document may`,
       );
-    const chunks: Buffer[] = [];
-    for await (const chunk of await this.readBlob(descriptor)) chunks.push(chunk as Buffer);
-    return Buffer.concat(chunks);
+    return buffer(await this.readBlob(descriptor));
   }
 
   /** Reads a manifest and its config. */

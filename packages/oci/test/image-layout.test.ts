@@ -53,14 +53,15 @@ test("damaged and missing content is told by its digest", async () => {
   await expect(layout.readDocument(blob)).rejects.toMatchObject({ reason: "BLOB_MISSING" });
 });
 
+async function* failing() {
+  yield Buffer.from("half");
+  throw new Error("source broke");
+}
+
 test("a source that fails leaves nothing in the layout", async () => {
   await using folder = await temporary();
   const layout = await ImageLayout.create(folder.path);
   const before = await readdir(folder.path, { recursive: true });
-  const failing = async function* () {
-    yield Buffer.from("half");
-    throw new Error("source broke");
-  };
   await expect(layout.writeBlob(Readable.from(failing()), mediaTypes.layer)).rejects.toThrow("source broke");
   expect(await readdir(folder.path, { recursive: true })).toEqual(before);
 });

@@ -42,6 +42,11 @@ export const errors = defineErrors({
     when: "containerd ended or did not answer in time after it was started.",
     remedy: "Read the end of its log, which is quoted.",
   },
+  AGENT_START_FAILED: {
+    code: "unavailable",
+    when: "The agent ended or did not become ready in time after it was started.",
+    remedy: "Read the end of its log, which is quoted.",
+  },
   FOLDER_NOT_CLEAN: {
     code: "internal",
     when: "Mounts or processes of a private containerd were still there after it was stopped.",

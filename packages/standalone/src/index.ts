@@ -17,3 +17,4 @@ export { mountsBelow, parseMountPoints, unmountBelow } from "./mounts.ts";
 export { hasFlag, listProcesses, signalProcess, waitUntilGone, type ProcessInfo } from "./processes.ts";
 export { run, type RunOptions, type RunResult } from "./run.ts";
 export { buildBusyboxImage, busyboxName, type BuiltImage, type BusyboxOptions } from "./busybox-image.ts";
+export { startStandalone, type Progress, type Standalone, type StandaloneOptions } from "./standalone.ts";

@@ -1,0 +1,80 @@
+import { once } from "node:events";
+import { errorMessage, isAeonError } from "@aeon/core";
+import { containerdPaths } from "./containerd-config.ts";
+import { errors } from "./errors.ts";
+import { startStandalone, type Standalone, type StandaloneOptions } from "./standalone.ts";
+import { snapshotsFolder, standalonePaths } from "./standalone-paths.ts";
+import { terminalProgress, type Output } from "./terminal-progress.ts";
+
+export interface RunStandaloneOptions extends Omit<StandaloneOptions, "progress"> {
+  readonly output: Output;
+}
+
+/**
+ * Runs until the signal is aborted or one of the parts ends, and tells the user of it. Answers the exit code: 0 when
+ * it was stopped and left nothing behind.
+ */
+export async function runStandalone(options: RunStandaloneOptions): Promise<number> {
+  const { output, signal, root } = options;
+  output.write(`aeon starts in ${root}\n\n`);
+  try {
+    const standalone = await startStandalone({ ...options, progress: terminalProgress(output) });
+    output.write(welcome(root, standalone));
+    const broken = await Promise.race([standalone.broken, stopped(signal)]);
+    output.write(
+      broken === undefined
+        ? "\nstopping…\n"
+        : `\n${broken}; stopping…\n${await standalone.agent.logTail()}\n`,
+    );
+    await standalone[Symbol.asyncDispose]();
+    output.write(`stopped; no process, mount or socket is left. The files stay in ${root}.\n`);
+    return broken === undefined ? 0 : 1;
+  } catch (error) {
+    if (signal.aborted && !(error instanceof SuppressedError)) {
+      output.write("\nstopped before it was ready.\n");
+      return 0;
+    }
+    output.write(`\naeon: ${errorMessage(error)}\n${remedy(error)}`);
+    return 1;
+  }
+}
+
+async function stopped(signal: AbortSignal): Promise<undefined> {
+  if (!signal.aborted) await once(signal, "abort");
+}
+
+function remedy(error: unknown): string {
+  if (!isAeonError(error)) return "";
+  const entries: Readonly<Record<string, { readonly remedy: string } | undefined>> = errors.entries;
+  const entry = entries[error.reason];
+  return entry === undefined ? "" : `      ${entry.remedy}\n`;
+}
+
+function welcome(root: string, { agent, containerd, image }: Standalone): string {
+  const paths = standalonePaths(root);
+  const facts = [
+    ["containerd", `${containerd.version}, pid ${containerd.pid}, ${containerd.address}`],
+    ["agent", `pid ${agent.pid}, ${paths.adminSocket}`],
+    ["snapshots", snapshotsFolder(root)],
+    ["backups", paths.store],
+    ["metrics", `${agent.metrics}/metrics`],
+    ["logs", `${paths.agentLog}, ${containerdPaths(paths.containerd).log}`],
+  ] as const;
+  const commands = [
+    `${paths.bin}/ctr run --rm ${image} demo sh -c 'echo hello > /root/note; rm /etc/motd; ls -l /root /etc'`,
+    `${paths.bin}/aeonctl backups ls`,
+    `${paths.bin}/aeonctl restore BACKUP --container demo2 && ${paths.bin}/ctr run --rm ${image} demo2 cat /root/note`,
+  ];
+  return `
+aeon is ready.
+
+${facts.map(([name, value]) => `  ${name.padEnd(12)}${value}`).join("\n")}
+
+Three commands to try in another terminal: a container changes its files and goes; its changes are a backup now; a
+new container starts with them.
+
+${commands.map((command) => `  ${command}`).join("\n\n")}
+
+Ctrl-C stops everything.
+`;
+}

@@ -1,0 +1,26 @@
+import { join } from "node:path";
+import { run } from "./run.ts";
+
+/** aeon's own programs, each one file for Node. */
+export interface WorkspacePrograms {
+  readonly agent: string;
+  readonly aeonctl: string;
+}
+
+/** Bundles the agent and aeonctl from their sources; quick when nothing changed. */
+export async function bundlePrograms(workspace: string, signal: AbortSignal): Promise<WorkspacePrograms> {
+  await run(
+    join(workspace, "node_modules/.bin/nx"),
+    ["run-many", "--targets=bundle", "--projects=@aeon/agent,@aeon/aeonctl", "--output-style=static"],
+    {
+      cwd: workspace,
+      signal,
+      // oxlint-disable-next-line node/no-process-env -- a child inherits the environment, this is not configuration
+      env: { ...process.env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1", CI: "true" },
+    },
+  );
+  return {
+    agent: join(workspace, "packages/agent/dist/bin/aeon.js"),
+    aeonctl: join(workspace, "packages/aeonctl/dist/bin/aeonctl.js"),
+  };
+}
