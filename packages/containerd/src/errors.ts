@@ -51,4 +51,9 @@ export const errors = defineErrors({
     when: "A process with a terminal is given a standard error of its own.",
     remedy: "Drop `stderr`: a terminal carries both outputs on standard output.",
   },
+  REQUEST_MALFORMED: {
+    code: "invalid-argument",
+    when: "A gRPC request is not valid protobuf, or a text in it is not valid UTF-8.",
+    remedy: "Correct the client; the message says what the decoder met.",
+  },
 });

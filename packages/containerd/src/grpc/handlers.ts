@@ -15,6 +15,7 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { wellFormed } from "./malformed.ts";
 import { callerOf, headerOf } from "./metadata.ts";
 import { methodPath } from "./service-definition.ts";
 import { methodsOf, type AnyService, type GrpcHandlers, type ServedCall } from "./service-types.ts";
@@ -73,7 +74,7 @@ async function answer<Input>(
   const method = methodPath(desc);
   const { context, finish } = contextOf(call, method);
   try {
-    done(null, create(desc.output, await handler(input, context)));
+    done(null, create(desc.output, await handler(wellFormed(input, method), context)));
   } catch (error) {
     done(statusOfError(error, method));
   } finally {
@@ -101,7 +102,7 @@ async function stream<Input>(
   const method = methodPath(desc);
   const { context, finish } = contextOf(call, method);
   try {
-    for await (const reply of handler(input, context)) {
+    for await (const reply of handler(wellFormed(input, method), context)) {
       if (context.signal.aborted) break;
       if (!call.write(create(desc.output, reply))) await writable(call);
       if (context.signal.aborted) break;

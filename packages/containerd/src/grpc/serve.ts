@@ -1,12 +1,13 @@
 import { statSync, unlinkSync } from "node:fs";
 import { chmod, link, mkdtemp, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { errnoOf } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { messageLimits } from "./channel.ts";
 import { implementationOf, type ServedService } from "./handlers.ts";
-import { serviceDefinition } from "./service-definition.ts";
+import { servedMethod } from "./malformed.ts";
+import { methodsOf, type AnyService } from "./service-types.ts";
 import { checkSocketPath, clearStaleSocket } from "./socket-path.ts";
 
 export interface ServeOptions {
@@ -36,12 +37,12 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const { socket, services, mode = 0o600, drainMs = 10_000 } = options;
   checkSocketPath(socket);
   await clearStaleSocket(socket);
-  // Channelz stays on: without it grpc-js 1.14 forgets its sessions and forceShutdown ends none of them.
-  const server = new Server(messageLimits);
+  const server = new Server({ ...messageLimits, "grpc.enable_channelz": 0 });
   for (const { service, handlers } of services)
-    server.addService(serviceDefinition(service), implementationOf(service, handlers, options.onError));
-  const inode = await publish(server, socket, mode).catch((error: unknown) => {
-    server.forceShutdown();
+    server.addService(definitionOf(service), implementationOf(service, handlers, options.onError));
+  const connections = new Connections(server);
+  const inode = await publish(connections, socket, mode).catch(async (error: unknown) => {
+    await connections.drain(0);
     throw error;
   });
   const onExit = () => removeOwn(socket, inode);
@@ -50,18 +51,21 @@ export async function serveGrpc(options: ServeOptions): Promise<GrpcServer> {
   const close = async () => {
     process.removeListener("exit", onExit);
     removeOwn(socket, inode);
-    await drain(server, drainMs);
+    await connections.drain(drainMs);
   };
   return { socket, [Symbol.asyncDispose]: () => (closing ??= close()) };
 }
 
+const definitionOf = (service: AnyService): ServiceDefinition =>
+  Object.fromEntries(methodsOf(service).map((method) => [method.localName, servedMethod(method)]));
+
 /** Binds in a private folder and links the ready socket to its path; returns its inode. */
-async function publish(server: Server, socket: string, mode: number): Promise<number> {
+async function publish(connections: Connections, socket: string, mode: number): Promise<number> {
   const folder = await mkdtemp(join(dirname(socket), ".s-"));
   const hidden = join(folder, "s");
   try {
     checkSocketPath(hidden);
-    await bind(server, hidden);
+    await connections.listen(hidden);
     await chmod(hidden, mode);
     await link(hidden, socket).catch((error: unknown) => {
       if (errnoOf(error) === "EEXIST")
@@ -76,15 +80,6 @@ async function publish(server: Server, socket: string, mode: number): Promise<nu
   }
 }
 
-function bind(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) resolve();
-      else reject(error);
-    });
-  });
-}
-
 /** Removes the socket unless another server has replaced it. Synchronous: also runs when the process exits. */
 function removeOwn(socket: string, inode: number): void {
   try {
@@ -92,17 +87,4 @@ function removeOwn(socket: string, inode: number): void {
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") throw error;
   }
-}
-
-async function drain(server: Server, limit: number): Promise<void> {
-  const drained = new Promise<boolean>((resolve) => server.tryShutdown(() => resolve(true)));
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, limit, false);
-  });
-  const finished = await Promise.race([drained, late]);
-  clearTimeout(timer);
-  if (finished) return;
-  server.forceShutdown();
-  await drained;
 }
