@@ -64,5 +64,7 @@ function foreign(error: ConnectError, address: string): AeonError {
       { cause: error, details: { address } },
     );
   const code = codeOfGrpcStatus(error.code);
-  return new AeonError(code, code.toUpperCase().replaceAll("-", "_"), error.rawMessage, { cause: error });
+  return new AeonError(code, `GRPC_${code.toUpperCase().replaceAll("-", "_")}`, error.rawMessage, {
+    cause: error,
+  });
 }

@@ -37,7 +37,7 @@ export function addCompletion(program: Command): void {
 
   for (const command of program.commands)
     if (command.name() === "completion")
-      addExamples(command, [
+      addExamples(command.description("print the completion script of a shell"), [
         ["source <(aeonctl completion bash)", "in this shell; in ~/.bashrc for all"],
         ["aeonctl completion zsh > ~/.zfunc/_aeonctl", "zsh, with ~/.zfunc in fpath"],
         ["aeonctl completion fish | source", "fish"],

@@ -5,6 +5,7 @@ import { addContainers } from "./commands/containers.ts";
 import { addRestores } from "./commands/restore.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addStatus } from "./commands/status.ts";
+import { addCompletion } from "./completion.ts";
 import { exitCodeMeanings } from "./exit-codes.ts";
 import { outputFormats } from "./format/output.ts";
 import { version } from "./version.ts";
@@ -16,7 +17,7 @@ const exitCodeHelp = exitCodeMeanings
   .map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`)
   .join("\n");
 
-/** The commands of `aeonctl` without completion. Nothing is printed, connected or exited until it is parsed. */
+/** The commands of `aeonctl`. Nothing is printed, connected or exited until it is parsed. */
 export function createProgram(streams: CliStreams): Command {
   const program = new Command("aeonctl")
     .description("Looks at and steers the aeon agent on this host.")
@@ -42,6 +43,7 @@ export function createProgram(streams: CliStreams): Command {
   addContainers(program, streams);
   addBackups(program, streams);
   addRestores(program, streams);
+  addCompletion(program);
   return program;
 }
 

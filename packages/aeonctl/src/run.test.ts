@@ -43,10 +43,16 @@ test("says which socket nobody serves and what to do", async () => {
   );
 });
 
+const visibleCommands = (command: Command): readonly Command[] =>
+  command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((child) => child.name() !== "help");
+
 const leaves = (command: Command, path: string[]): (readonly [string, string[]])[] =>
   command.commands.length === 0
     ? [[path.join(" "), path]]
-    : command.commands.flatMap((child) => leaves(child, [...path, child.name()]));
+    : visibleCommands(command).flatMap((child) => leaves(child, [...path, child.name()]));
 
 const program = createProgram({ stdout: new PassThrough(), stderr: new PassThrough(), style: plainStyle });
 
@@ -54,7 +60,7 @@ test.each(leaves(program, []))("%s --help shows an example, and the common optio
   const { code, stdout } = await aeonctl(...path, "--help");
   expect(code).toBe(0);
   expect(stdout).toContain(`Usage: aeonctl ${name}`);
-  expect(stdout).toMatch(new RegExp(`Examples:\n {2}(\\S+ )*aeonctl ${name}`));
+  expect(stdout).toMatch(new RegExp(`Examples:\n.*aeonctl ${name}`));
   expect(stdout).toContain("--address <socket>");
 });
 

@@ -1,6 +1,5 @@
 import { toAeonError } from "@aeon/core";
 import { CommanderError } from "commander";
-import { addCompletion } from "./completion.ts";
 import type { CliStreams } from "./cli.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { printable } from "./format/printable.ts";
@@ -9,7 +8,6 @@ import { createProgram } from "./program.ts";
 /** Runs one command line and returns the exit code; failures become one line on stderr. */
 export async function run(args: readonly string[], streams: CliStreams): Promise<number> {
   const program = createProgram(streams);
-  addCompletion(program);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCodes.ok;
