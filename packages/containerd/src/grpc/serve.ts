@@ -1,10 +1,11 @@
 import { statSync, unlinkSync } from "node:fs";
 import { chmod, link, mkdtemp, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
+import { Server, type ServiceDefinition } from "@grpc/grpc-js";
 import { errnoOf } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { messageLimits } from "./channel.ts";
+import { Connections } from "./connections.ts";
 import { implementationOf, type ServedService } from "./handlers.ts";
 import { servedMethod } from "./malformed.ts";
 import { methodsOf, type AnyService } from "./service-types.ts";
