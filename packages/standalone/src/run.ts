@@ -47,7 +47,7 @@ function failure(program: string, args: readonly string[], error: Error, output:
   if (error.name === "AbortError") return error;
   if (errnoOf(error) === "ENOENT")
     return errors.PROGRAM_MISSING(`${program} is not installed`, { cause: error, details: { program } });
-  const tail = output.trim().split("\n").slice(-8).join("\n");
+  const tail = output.trim().split("\n").slice(-20).join("\n");
   return errors.PROGRAM_FAILED(`${[program, ...args].join(" ")}: ${tail || errorMessage(error)}`, {
     cause: error,
     details: { program, output: tail },

@@ -1,4 +1,5 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { endLeftoverAgents, startAgent, type AgentProcess } from "./agent-process.ts";
 import { buildBusyboxImage, busyboxName } from "./busybox-image.ts";
 import {
@@ -60,7 +61,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const { progress, signal, root } = options;
   const paths = standalonePaths(root);
   const binaries = await progress.step(
-    "containerd, runc",
+    "containerd and runc found",
     (note) => findBinaries(options, note),
     describeBinaries,
   );
@@ -131,8 +132,8 @@ async function findBinaries(
   });
 }
 
-const describeBinaries = ({ version, containerd, runc }: ContainerdBinaries): string =>
-  `${version}, ${containerd}, ${runc}`;
+const describeBinaries = ({ version, containerd }: ContainerdBinaries): string =>
+  `${version} in ${dirname(containerd)}`;
 
 /** A run that was killed leaves containers, mounts and processes; they are ended before anything starts. */
 async function cleanUp(root: string, runc: string): Promise<void> {

@@ -16,7 +16,15 @@ export async function bundlePrograms(workspace: string, signal: AbortSignal): Pr
       cwd: workspace,
       signal,
       // oxlint-disable-next-line node/no-process-env -- a child inherits the environment, this is not configuration
-      env: { ...process.env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1", CI: "true" },
+      env: {
+        ...process.env,
+        NX_DAEMON: "false",
+        NX_TUI: "false",
+        DO_NOT_TRACK: "1",
+        CI: "true",
+        NO_COLOR: "1",
+        FORCE_COLOR: "0",
+      },
     },
   );
   return {

@@ -2,3 +2,4 @@ export { containerdVersions, launchContainerd, testCache, type LaunchOptions } f
 export { leftBehind, temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
 export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
 export { busyboxImage, stackedLayers, type StackedLayers, type TestImageOptions } from "./busybox-image.ts";
+export { runReadmeExample } from "./readme-example.ts";
