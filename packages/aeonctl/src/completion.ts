@@ -1,10 +1,15 @@
 import tab from "@bomb.sh/tab/commander";
 import type { Command } from "commander";
-import { addExamples, type CommonOptions } from "./cli.ts";
+import { bashCompletion } from "./bash-completion.ts";
+import { addExamples, type CliStreams, type CommonOptions } from "./cli.ts";
 import { connectAgent, type AdminClient } from "./client.ts";
+import { printable } from "./format/printable.ts";
 import { collect } from "./commands/collect.ts";
 
 type Names = (agent: AdminClient) => Promise<readonly (readonly [value: string, description: string])[]>;
+
+/** Words that mean the same to every shell without quotes; others are not suggested, because shells may run them. */
+const plainWord = /^[\w@%+,./:-]+$/;
 
 /** Milliseconds that a shell waits for names from the agent; a slow agent means no suggestions. */
 const timeoutMs = 500;
@@ -26,7 +31,7 @@ const fromAgent: readonly (readonly [command: string, argument: string, names: N
 ];
 
 /** Adds `aeonctl completion <shell>` and the hidden command by which those scripts ask for suggestions. */
-export function addCompletion(program: Command): void {
+export function addCompletion(program: Command, { stdout }: CliStreams): void {
   const completions = tab(program, { completionCommandName: "completion" });
   // The common options belong to the program, and may stand after any command.
   const common = [...completions.options.values()];
@@ -35,13 +40,17 @@ export function addCompletion(program: Command): void {
       if (handler === undefined) command.option(value, description, alias);
       else command.option(value, description, handler, alias);
 
-  for (const command of program.commands)
-    if (command.name() === "completion")
-      addExamples(command.description("print the completion script of a shell"), [
-        ["source <(aeonctl completion bash)", "in this shell; in ~/.bashrc for all"],
-        ["aeonctl completion zsh > ~/.zfunc/_aeonctl", "zsh, with ~/.zfunc in fpath"],
-        ["aeonctl completion fish | source", "fish"],
-      ]);
+  const script = program.commands.find((command) => command.name() === "completion");
+  if (script === undefined) throw new Error("the completion library added no command completion");
+  script.description("print the completion script of a shell").action((shell: string) => {
+    if (shell === "bash") stdout.write(bashCompletion);
+    else completions.setup(program.name(), program.name(), shell);
+  });
+  addExamples(script, [
+    ["source <(aeonctl completion bash)", "in this shell; in ~/.bashrc for all"],
+    ["aeonctl completion zsh > ~/.zfunc/_aeonctl", "zsh, with ~/.zfunc in fpath"],
+    ["aeonctl completion fish | source", "fish"],
+  ]);
 
   // The library asks for values synchronously, so they have to be there before it runs.
   program.hook("preAction", async (root, command) => {
@@ -54,7 +63,9 @@ export function addCompletion(program: Command): void {
       // Somebody pressed Tab: without an agent there is nothing to suggest, and no place for a message.
       () => [],
     );
-    argument.handler = (complete) => values.forEach(([value, description]) => complete(value, description));
+    const safe = values.filter(([value]) => plainWord.test(value));
+    argument.handler = (complete) =>
+      safe.forEach(([value, description]) => complete(value, printable(description)));
   });
 }
 

@@ -43,7 +43,7 @@ export function createProgram(streams: CliStreams): Command {
   addContainers(program, streams);
   addBackups(program, streams);
   addRestores(program, streams);
-  addCompletion(program);
+  addCompletion(program, streams);
   return program;
 }
 

@@ -109,7 +109,9 @@ function healthOf({ failure, checks }: Plugin): string {
   return failure ?? (checks.length > 0 ? "ok" : "");
 }
 
-const count = (value: number | null): string => (value === null ? "unknown" : String(value));
+const known = (value: number | null, say: (value: number) => string): string =>
+  value === null ? "unknown" : say(value);
+const count = (value: number | null): string => known(value, String);
 
 /** The table of `aeonctl status`. */
 export function statusTable(view: StatusView, style: Style): string {
@@ -123,11 +125,15 @@ export function statusTable(view: StatusView, style: Style): string {
     ["containerd", containerd === null ? null : containerdText(containerd, style)],
     [
       "snapshots",
-      `${count(counts.snapshots.committed)} committed, ${count(counts.snapshots.active)} active, ${count(counts.snapshots.view)} views`,
+      known(
+        counts.snapshots.active,
+        () =>
+          `${count(counts.snapshots.committed)} committed, ${count(counts.snapshots.active)} active, ${count(counts.snapshots.view)} views`,
+      ),
     ],
     ["containers", count(counts.containers)],
-    ["backups", `${count(counts.backups)}, ${count(counts.backupsPending)} not stored yet`],
-    ["restores", `${count(counts.restoresPending)} waiting`],
+    ["backups", known(counts.backups, (all) => `${all}, ${count(counts.backupsPending)} not stored yet`)],
+    ["restores", known(counts.restoresPending, (pending) => `${pending} waiting`)],
     ["root", printable(view.root)],
     ["state", printable(view.state)],
     ...view.sockets.map(({ name, address }): [string, string] => [`socket ${name}`, printable(address)]),

@@ -51,7 +51,7 @@ export async function requestRestore(
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.RequestRestoreResponseSchema>> {
   const wish = {
-    backup: backupId(requireName(request.backupId, "backup_id")),
+    backupId: backupId(requireName(request.backupId, "backup_id")),
     namespace: namespace(requireName(request.namespace, "namespace")),
     containerId: containerId(requireName(request.containerId, "container_id")),
   };

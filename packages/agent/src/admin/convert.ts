@@ -107,7 +107,7 @@ export const backupMessage = (backup: BackupRecord): MessageInitShape<typeof adm
 });
 
 export const restoreMessage = (restore: RestoreRecord): MessageInitShape<typeof admin.RestoreSchema> => ({
-  backupId: restore.backup,
+  backupId: restore.backupId,
   namespace: restore.namespace,
   containerId: restore.containerId,
   state: restoreStates[restore.state],

@@ -63,7 +63,7 @@ export type RestoreState = "pending" | "done" | "failed";
 
 /** A wish that a container starts with the files of a backup. */
 export interface RestoreRecord {
-  readonly backup: BackupId;
+  readonly backupId: BackupId;
   readonly namespace: Namespace;
   readonly containerId: ContainerId;
   readonly state: RestoreState;
@@ -83,7 +83,7 @@ export interface AdminBackups {
   watch(id: BackupId, signal: AbortSignal): AsyncIterable<BackupRecord>;
   /** Resolves when the wish is durable; rejects with not-found, or failed-precondition for a backup that cannot be restored. */
   requestRestore(
-    request: { readonly backup: BackupId; readonly namespace: Namespace; readonly containerId: ContainerId },
+    request: { readonly backupId: BackupId; readonly namespace: Namespace; readonly containerId: ContainerId },
     signal: AbortSignal,
   ): Promise<RestoreRecord>;
   restores(signal: AbortSignal): Promise<readonly RestoreRecord[]>;
