@@ -1,4 +1,10 @@
-export { containerdVersions, launchContainerd, testCache, type LaunchOptions } from "./launch-containerd.ts";
+export {
+  cniPlugins,
+  containerdVersions,
+  launchContainerd,
+  testCache,
+  type LaunchOptions,
+} from "./launch-containerd.ts";
 export { leftBehind, temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
 export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
 export { busyboxImage, stackedLayers, type StackedLayers, type TestImageOptions } from "./busybox-image.ts";

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import {
   cacheFolder,
+  fetchPackages,
   findContainerd,
   startContainerd,
   type ContainerdLine,
@@ -32,4 +33,10 @@ export async function launchContainerd(options: LaunchOptions = {}): Promise<Pri
   if (folder !== undefined) return startContainerd({ ...rest, binaries, folder });
   const owned = await temporaryFolder("c");
   return startContainerd({ ...rest, binaries, folder: join(owned.path, "c"), owned });
+}
+
+/** Folder of the CNI plugins from the machine's own suite, for {@link LaunchOptions.cri}. */
+export async function cniPlugins(): Promise<string> {
+  const [unpacked] = await fetchPackages({ cache: testCache, packages: ["containernetworking-plugins"] });
+  return join(unpacked?.root ?? "", "usr/lib/cni");
 }

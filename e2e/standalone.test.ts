@@ -1,0 +1,187 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { listProcesses, mountsBelow, run } from "@aeon/standalone";
+import { leftBehind, temporaryFolder } from "@aeon/testkit";
+
+const workspace = join(import.meta.dirname, "..");
+const image = "localhost/busybox:latest";
+/** How long the sleeping container would live: a number nothing else uses, to find its process by. */
+const seconds = "86397";
+
+/** `npm start` at a terminal of its own, as a person would run it. */
+class NpmStart implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown[]>;
+  output = "";
+
+  constructor(root: string, env: NodeJS.ProcessEnv = {}) {
+    this.#child = spawn(
+      "script",
+      ["--quiet", "--return", "--command", `npm start -- --root ${root}`, "/dev/null"],
+      {
+        cwd: workspace,
+        env: { ...process.env, ...env },
+        stdio: ["pipe", "pipe", "inherit"],
+      },
+    );
+    this.#ended = once(this.#child, "exit");
+    this.#child.stdout?.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
+  }
+
+  /** Resolves once the text was printed; rejects with everything printed when the program ends first. */
+  async says(text: string): Promise<void> {
+    while (!this.output.includes(text)) {
+      const more = once(this.#child.stdout ?? this.#child, "data");
+      const ended = await Promise.race([more.then(() => false), this.#ended.then(() => true)]);
+      if (ended && !this.output.includes(text))
+        throw new Error(`npm start ended without saying "${text}":\n${this.output}`);
+    }
+  }
+
+  /** Types Ctrl-C. */
+  interrupt(): void {
+    this.#child.stdin?.write("\u0003");
+  }
+
+  async exitCode(): Promise<unknown> {
+    const [code] = await this.#ended;
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null) this.interrupt();
+    await this.#ended;
+  }
+}
+
+const sleepers = async () =>
+  (await listProcesses()).filter(({ args }) => args[0] === "sleep" && args[1] === seconds);
+
+async function socketsBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isSocket()).map(({ parentPath, name }) => join(parentPath, name));
+}
+
+async function expectNothingLeft(root: string): Promise<void> {
+  expect(await leftBehind(root)).toEqual([]);
+  expect(await socketsBelow(root)).toEqual([]);
+  expect(await sleepers()).toEqual([]);
+}
+
+/** Runs one of the two launchers that npm start put into its folder. */
+const launcher =
+  (root: string, name: "ctr" | "aeonctl") =>
+  async (...args: readonly string[]): Promise<string> =>
+    (await run(join(root, "bin", name), args)).stdout;
+
+interface BackupView {
+  readonly id: string;
+}
+
+async function firstBackup(aeonctl: (...args: readonly string[]) => Promise<string>): Promise<string> {
+  await expect
+    .poll(async () => JSON.parse(await aeonctl("--output", "json", "backups", "ls")), { timeout: 30_000 })
+    .toEqual([expect.objectContaining({ id: expect.any(String) })]);
+  const [backup]: readonly BackupView[] = JSON.parse(await aeonctl("--output", "json", "backups", "ls"));
+  return backup?.id ?? "";
+}
+
+test("npm start: the three commands work, Ctrl-C leaves nothing behind, files stay", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r");
+  const ctr = launcher(root, "ctr");
+  const aeonctl = launcher(root, "aeonctl");
+  {
+    await using aeon = new NpmStart(root);
+    await aeon.says("Ctrl-C stops everything");
+
+    await ctr("run", "--rm", image, "demo", "sh", "-c", "echo hello > /root/note; rm /etc/motd");
+    const backup = await firstBackup(aeonctl);
+    await aeonctl("restore", backup, "--container", "demo2");
+    const restored = await ctr("run", "--rm", image, "demo2", "sh", "-c", "cat /root/note; ls /etc");
+    expect(restored).toMatch(/^hello\n/);
+    expect(restored).not.toContain("motd");
+
+    await ctr("run", "--detach", image, "sleeper", "sleep", seconds);
+    expect(await sleepers()).toHaveLength(1);
+    expect(await mountsBelow(root)).not.toEqual([]);
+
+    await using second = new NpmStart(root);
+    expect(await second.exitCode()).toBe(1);
+    expect(second.output).toContain(`aeon already runs on ${root}`);
+
+    aeon.interrupt();
+    expect(await aeon.exitCode()).toBe(0);
+    expect(aeon.output).toContain("no process, mount or socket is left");
+  }
+  await expectNothingLeft(root);
+  {
+    await using again = new NpmStart(root);
+    await again.says("Ctrl-C stops everything");
+    expect(await ctr("containers", "list", "--quiet")).toBe("sleeper\n");
+  }
+  await expectNothingLeft(root);
+});
+
+test("what a killed npm start left behind is ended at the next start", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r");
+  const ctr = launcher(root, "ctr");
+  {
+    await using aeon = new NpmStart(root);
+    await aeon.says("Ctrl-C stops everything");
+    await ctr("run", "--detach", image, "sleeper", "sleep", seconds);
+    const own = (await listProcesses()).filter(({ args }) => args.some((arg) => arg.includes(root)));
+    for (const { pid } of own) process.kill(pid, "SIGKILL");
+    expect(await aeon.exitCode()).not.toBe(0);
+  }
+  expect(await mountsBelow(root)).not.toEqual([]);
+  {
+    await using again = new NpmStart(root);
+    await again.says("Ctrl-C stops everything");
+    expect(await sleepers()).toEqual([]);
+    expect(await ctr("run", "--rm", image, "after", "echo", "works")).toBe("works\n");
+  }
+  await expectNothingLeft(root);
+});
+
+/** A cache without packages and a PATH without containerd, so that a package source is needed. */
+function bareMachine(folder: string): NodeJS.ProcessEnv {
+  return { XDG_CACHE_HOME: join(folder, "cache"), APT_CONFIG: join(folder, "apt.conf") };
+}
+
+test("without a package source npm start says what is missing and starts nothing", async () => {
+  await using temporary = await temporaryFolder("s");
+  const env = bareMachine(temporary.path);
+  await writeFile(
+    env["APT_CONFIG"] ?? "",
+    'Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "/dev/null";\n',
+  );
+  const root = join(temporary.path, "r");
+  await using aeon = new NpmStart(root, env);
+  expect(await aeon.exitCode()).toBe(1);
+  expect(aeon.output).toMatch(/package (containerd|runc) of Debian \w+ cannot be fetched/);
+  expect(aeon.output).toMatch(/names no mirror of Debian/);
+  await expectNothingLeft(root);
+});
+
+test("without root npm start says so and touches nothing", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r");
+  const bootstrap = join(workspace, "tools/bootstrap.mjs");
+  // A user namespace in which this user is not root: the checkout can still be read, whoever owns it.
+  const command = run("unshare", [
+    "--user",
+    "--map-user=1000",
+    process.execPath,
+    bootstrap,
+    "start",
+    "--root",
+    root,
+  ]);
+  await expect(command).rejects.toThrow(/containerd needs root, and this is user 1000: run `sudo npm start`/);
+  await expect(stat(root)).rejects.toThrow("ENOENT");
+});
