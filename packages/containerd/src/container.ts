@@ -1,13 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
-import { containers } from "@aeon/proto";
+import { containers, tasks } from "@aeon/proto";
 import { isAeonError, snapshotKey, type Labels } from "@aeon/core";
 import type { RuntimeSpec } from "@aeon/oci";
 import type { Connection } from "./connection.ts";
+import { errors } from "./errors.ts";
 import type { CallOptions } from "./grpc/service-types.ts";
 import { Stdio, type StdioOptions } from "./process/stdio.ts";
 import { Task } from "./process/task.ts";
-import { tasks } from "@aeon/proto";
 import { jsonAny, runcAny, type RuncOptions } from "./runtime-any.ts";
 import { mountMessage, SnapshotClient } from "./snapshots.ts";
 import { labelMask, nanosOf, required } from "./values.ts";
@@ -66,7 +66,8 @@ export function containerInfoOf(record: containers.Container | undefined): Conta
 
 function specOf(json: Uint8Array): RuntimeSpec | undefined {
   if (json.length === 0) return undefined;
-  return JSON.parse(Buffer.from(json).toString()) as RuntimeSpec;
+  const spec: RuntimeSpec = JSON.parse(Buffer.from(json).toString());
+  return spec;
 }
 
 /** A container: a record that says what to run. Its running side is a {@link Task}. */
@@ -134,9 +135,11 @@ export class Container {
     return this.#taskOf(required(reply.process, "process").pid, undefined);
   }
 
-  /** Removes the record and, if asked, its snapshot. Fails with `failed-precondition` while there is a task. */
+  /** Removes the record and, if asked, its snapshot. Throws `CONTAINER_HAS_TASK`. */
   async delete(how: { readonly snapshot?: boolean } = {}, options: CallOptions = {}): Promise<void> {
     const { snapshotter, snapshotKey: key } = await this.info(options);
+    if (await this.#hasTask(options))
+      throw errors.CONTAINER_HAS_TASK(`container ${this.id} still has a task`, { details: { id: this.id } });
     await this.#connection.service(containers.Containers).delete({ id: this.id }, options);
     if (how.snapshot !== true || key === "") return;
     const context = options.signal && { signal: options.signal };
@@ -145,6 +148,17 @@ export class Container {
       .catch((error: unknown) => {
         if (!isAeonError(error, "not-found")) throw error;
       });
+  }
+
+  /** containerd itself would delete the record under a running task. */
+  async #hasTask(options: CallOptions): Promise<boolean> {
+    try {
+      await this.#connection.service(tasks.Tasks).get({ containerId: this.id }, options);
+      return true;
+    } catch (error) {
+      if (isAeonError(error, "not-found")) return false;
+      throw error;
+    }
   }
 
   #taskOf(pid: number, stdio: Stdio | undefined): Task {

@@ -46,6 +46,22 @@ export const errors = defineErrors({
     when: "A layer unpacked to something else than the image's config says.",
     remedy: "The image is damaged or forged: import or pull it again from its source.",
   },
+  EVENT_FILTER_INVALID: {
+    code: "invalid-argument",
+    when: "containerd cannot parse a filter of an event subscription.",
+    remedy: 'Write filters like `topic=="/tasks/exit"` or `topic~="/tasks/",namespace==default`.',
+  },
+  CONTAINER_HAS_TASK: {
+    code: "failed-precondition",
+    when: "A container is to be deleted while it has a task, running or not.",
+    remedy: "Kill the task if it runs, wait for its exit and delete it first.",
+  },
+  NAMESPACE_NOT_FOUND: {
+    code: "not-found",
+    when: "A containerd namespace that does not exist is looked up.",
+    remedy:
+      "Check the name with `ctr namespaces list`; containerd makes a namespace when something is created in it.",
+  },
   STDIO_INVALID: {
     code: "invalid-argument",
     when: "A process with a terminal is given a standard error of its own.",

@@ -1,3 +1,4 @@
+export { containerdClient } from "./capability.ts";
 export { Client, connect, open as openClient, type ConnectOptions } from "./client.ts";
 export { Container, type ContainerInfo, type TaskOptions } from "./container.ts";
 export {

@@ -1,6 +1,7 @@
 import { namespaces } from "@aeon/proto";
 import type { Labels } from "@aeon/core";
 import type { Connection } from "./connection.ts";
+import { errors } from "./errors.ts";
 import type { CallOptions, GrpcClient } from "./grpc/service-types.ts";
 import { labelMask, required } from "./values.ts";
 
@@ -21,8 +22,11 @@ export class Namespaces {
     return (await this.#api.list({}, options)).namespaces.map(infoOf);
   }
 
+  /** Throws `NAMESPACE_NOT_FOUND`; containerd's own call makes up an empty answer. */
   async get(name: string, options?: CallOptions): Promise<NamespaceInfo> {
-    return infoOf(required((await this.#api.get({ name }, options)).namespace, "namespace"));
+    const found = (await this.list(options)).find((candidate) => candidate.name === name);
+    if (found === undefined) throw errors.NAMESPACE_NOT_FOUND(`namespace ${name} does not exist`);
+    return found;
   }
 
   async create(name: string, labels: Labels = {}, options?: CallOptions): Promise<NamespaceInfo> {
@@ -33,11 +37,9 @@ export class Namespaces {
 
   /** Sets the given labels and leaves others; an empty value deletes one. */
   async setLabels(name: string, labels: Labels, options?: CallOptions): Promise<NamespaceInfo> {
-    const reply = await this.#api.update(
-      { namespace: { name, labels }, updateMask: labelMask(labels) },
-      options,
-    );
-    return infoOf(required(reply.namespace, "namespace"));
+    await this.#api.update({ namespace: { name, labels }, updateMask: labelMask(labels) }, options);
+    // containerd leaves the namespace out of this reply.
+    return this.get(name, options);
   }
 
   /** Fails with `failed-precondition` unless the namespace is empty. */

@@ -86,7 +86,7 @@ export class SnapshotClient implements Snapshotter {
     return { size, inodes };
   }
 
-  async cleanup(_request: Record<never, never>, context?: Context): Promise<void> {
+  async cleanup(_request: object, context?: Context): Promise<void> {
     await this.#api.cleanup({ snapshotter: this.name }, callOf(context));
   }
 

@@ -3,6 +3,7 @@ import { events } from "@aeon/proto";
 import { isAeonError } from "@aeon/core";
 import { Backoff } from "../backoff.ts";
 import type { Connection } from "../connection.ts";
+import { errors } from "../errors.ts";
 import type { CallOptions } from "../grpc/service-types.ts";
 import { eventOf, type KnownEvent, type OtherEvent } from "./topics.ts";
 
@@ -58,6 +59,10 @@ export async function* subscribe(
     } catch (error) {
       if (isAborted(signal)) return;
       if (isAeonError(error) && final.includes(error.code)) throw error;
+      if (isAeonError(error, "unknown") && error.message.includes("parsing subscription filters"))
+        throw errors.EVENT_FILTER_INVALID(`event filters ${JSON.stringify(options.filters)}`, {
+          cause: error,
+        });
       cause = error;
     }
     if (isAborted(signal)) return;
@@ -80,7 +85,7 @@ async function* live(
   const topic = `${probeTopic}/${crypto.randomUUID()}`;
   const ended = new AbortController();
   const call: CallOptions = { signal: signal ? AbortSignal.any([signal, ended.signal]) : ended.signal };
-  const wanted = filters.length === 0 ? [] : [...filters, `topic==${topic}`];
+  const wanted = filters.length === 0 ? [] : [...filters, `topic=="${topic}"`];
   const probing = new AbortController();
   const probe = publishUntil(connection, topic, AbortSignal.any([probing.signal, ended.signal]));
   probe.catch((error: unknown) => ended.abort(error));

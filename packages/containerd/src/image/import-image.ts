@@ -89,7 +89,7 @@ async function namedTargets(
   if (archive.dockerManifest === undefined)
     throw errors.IMAGE_ARCHIVE_INVALID("the tar holds neither index.json nor manifest.json");
   const manifests = await dockerManifests(store, archive, options);
-  return manifests.flatMap(({ tags, target }) =>
+  return manifests.flatMap(({ tags, target }): readonly FoundTarget[] =>
     tags.length === 0
       ? [{ names: undefined, target }]
       : tags.map((tag) => ({ names: fullImageName(tag), target })),

@@ -45,7 +45,12 @@ export class Stdio implements AsyncDisposable {
     options: StdioOptions,
     sockets: Readonly<Partial<Record<StdioName, Socket>>>,
   ) {
-    const path = (name: StdioName): string => (sockets[name] ? join(folder, name) : "");
+    // The runc shim takes no output at all or every output, so what nobody wants goes to /dev/null.
+    const unused = { stdin: "", stdout: "/dev/null", stderr: options.terminal === true ? "" : "/dev/null" };
+    const path = (name: StdioName): string => {
+      if (sockets[name]) return join(folder, name);
+      return folder === "" ? "" : unused[name];
+    };
     this.#folder = folder;
     this.paths = {
       stdin: path("stdin"),
