@@ -27,11 +27,6 @@ export const errors = defineErrors({
     when: "A snapshot hook that must succeed passed its time limit or could not reach what it needs.",
     remedy: "Try again; look at /readyz and at the metric aeon_snapshot_hook_unsettled for hooks that hang.",
   },
-  REMOTE_REPLY_INVALID: {
-    code: "internal",
-    when: "The remote snapshotter answered without the snapshot record that the call asks for.",
-    remedy: "Check that the configured socket is a snapshotter of containerd's API and update it.",
-  },
   SNAPSHOT_NOT_FOUND: {
     code: "not-found",
     when: "An operation names a snapshot or a parent that does not exist.",
@@ -141,5 +136,20 @@ export const errors = defineErrors({
     code: "failed-precondition",
     when: "A container is to go to a state that cannot follow the one it is in.",
     remedy: "Read the state again and decide anew; somebody else moved the container meanwhile.",
+  },
+  AUDIT_LOG_UNUSABLE: {
+    code: "failed-precondition",
+    when: "The audit log's file cannot be opened.",
+    remedy: "Create the folder, allow writing there, or configure another path for `audit-log`.",
+  },
+  REMOTE_ADDRESS_MISSING: {
+    code: "invalid-argument",
+    when: "The remote backend is configured without the socket of the other snapshotter.",
+    remedy: "Set `address` in the table [snapshotter].",
+  },
+  REMOTE_IS_CALLER: {
+    code: "invalid-argument",
+    when: "The remote backend is the very containerd that aeon serves.",
+    remedy: "Use another containerd, a snapshotter process of its own, or the backend overlayfs.",
   },
 });

@@ -38,7 +38,6 @@ export interface ContainerSource {
   get(namespace: Namespace, id: ContainerId, signal: AbortSignal): Promise<ContainerRecord | undefined>;
   list(namespace: Namespace, signal: AbortSignal): Promise<readonly ContainerRecord[]>;
   tasks(namespace: Namespace, signal: AbortSignal): Promise<readonly TaskRecord[]>;
-  namespaces(signal: AbortSignal): Promise<readonly Namespace[]>;
   /** Ends only with the signal; starts with a `gap` and gives one after each reconnection. */
   events(signal: AbortSignal): AsyncIterable<ContainerEvent>;
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import {
+  namespace,
   snapshotKey,
   type ContainerEntry,
   type ContainerId,
@@ -179,6 +180,12 @@ export const selectKnown = (sql: DatabaseSync): ReadonlyMap<SnapshotKey, KnownEn
         { createdAt: integerOf(row, "created_at"), removed: row["removed_at"] !== null },
       ]),
   );
+
+/** Namespaces that have entries. */
+export const selectNamespaces = (sql: DatabaseSync): readonly Namespace[] =>
+  prepared(sql, "SELECT DISTINCT namespace FROM container")
+    .all()
+    .map((row) => namespace(textOf(row, "namespace")));
 
 /** Client keys in a namespace whose latest entry has no container yet. */
 export const selectUnidentified = (sql: DatabaseSync, space: Namespace): ReadonlySet<string> =>

@@ -8,6 +8,7 @@ import {
   markRemoved,
   selectByContainer,
   selectKnown,
+  selectNamespaces,
   selectUnidentified,
   updateExit,
   updateStarted,
@@ -94,10 +95,10 @@ async function withBackend(
 }
 
 async function withContainerd(options: ReconcileOptions, signal: AbortSignal): Promise<boolean> {
-  const { source, isOurs, log } = options;
+  const { store, source, isOurs, log } = options;
   if (source === undefined) return true;
   try {
-    for (const space of await source.namespaces(signal))
+    for (const space of store.read(selectNamespaces))
       if (isOurs(space)) await withNamespace(options, source, space, signal);
     return true;
   } catch (error) {

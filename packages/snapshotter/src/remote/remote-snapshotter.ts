@@ -13,9 +13,7 @@ import {
   type SnapshotUsage,
   type UpdateRequest,
 } from "@aeon/core";
-import { createGrpcClient, GrpcChannel, type CallOptions, type GrpcClient } from "@aeon/containerd";
-import { snapshots } from "@aeon/proto";
-import { infoFromWire, mountsFromWire } from "./convert.ts";
+import { openClient, type Client, type SnapshotClient } from "@aeon/containerd";
 
 export interface RemoteSnapshotterOptions {
   /** Absolute path of the socket that serves `containerd.services.snapshots.v1.Snapshots`. */
@@ -25,7 +23,8 @@ export interface RemoteSnapshotterOptions {
   /**
    * Set when the socket is a whole containerd rather than a bare snapshotter: every call is made in this
    * namespace instead of the caller's, without the caller's lease (unknown over there), and each snapshot
-   * is labelled as a garbage-collection root, because nothing in that containerd refers to it.
+   * is labelled as a garbage-collection root, because nothing in that containerd refers to it. It must not be
+   * the containerd that calls aeon: its Commit would wait for its own database lock.
    */
   readonly containerdNamespace?: string;
 }
@@ -41,102 +40,88 @@ export function openRemoteSnapshotter(options: RemoteSnapshotterOptions): Snapsh
 }
 
 class RemoteSnapshotter implements Snapshotter {
-  readonly #channel: GrpcChannel;
-  readonly #client: GrpcClient<typeof snapshots.Snapshots>;
-  readonly #snapshotter: string;
+  readonly #client: Client;
+  readonly #snapshots: SnapshotClient;
   readonly #namespace: string | undefined;
 
   constructor({ address, name, containerdNamespace }: RemoteSnapshotterOptions) {
     // A local server is back within milliseconds of its restart, so waiting long between attempts gains nothing.
     const channelOptions = { "grpc.max_reconnect_backoff_ms": 500 };
-    this.#channel = new GrpcChannel({ address, channelOptions });
-    this.#client = createGrpcClient(snapshots.Snapshots, this.#channel);
-    this.#snapshotter = name;
+    this.#client = openClient({ address, namespace: "", channelOptions });
+    this.#snapshots = this.#client.snapshotter(name);
     this.#namespace = containerdNamespace;
   }
 
-  async prepare({ key, parent, labels }: PrepareRequest, context: CallContext): Promise<readonly Mount[]> {
-    const request = { ...this.#base, key, parent: parent ?? "", labels: this.#kept(labels) };
-    return mountsFromWire((await this.#client.prepare(request, this.#options(context))).mounts);
+  async prepare(request: PrepareRequest, context: CallContext): Promise<readonly Mount[]> {
+    return await this.#snapshots.prepare(this.#pinned(request), this.#contextOf(context));
   }
 
-  async view({ key, parent, labels }: PrepareRequest, context: CallContext): Promise<readonly Mount[]> {
-    const request = { ...this.#base, key, parent: parent ?? "", labels: this.#kept(labels) };
-    return mountsFromWire((await this.#client.view(request, this.#options(context))).mounts);
+  async view(request: PrepareRequest, context: CallContext): Promise<readonly Mount[]> {
+    return await this.#snapshots.view(this.#pinned(request), this.#contextOf(context));
   }
 
-  async mounts({ key }: KeyRequest, context: CallContext): Promise<readonly Mount[]> {
-    return mountsFromWire((await this.#client.mounts({ ...this.#base, key }, this.#options(context))).mounts);
+  async mounts(request: KeyRequest, context: CallContext): Promise<readonly Mount[]> {
+    return await this.#snapshots.mounts(request, this.#contextOf(context));
   }
 
-  async commit({ name, key, labels, parent }: CommitRequest, context: CallContext): Promise<void> {
-    const request = { ...this.#base, name, key, labels: this.#kept(labels), parent: parent ?? "" };
-    await this.#client.commit(request, this.#options(context));
+  async commit(request: CommitRequest, context: CallContext): Promise<void> {
+    await this.#snapshots.commit(this.#pinned(request), this.#contextOf(context));
   }
 
-  async remove({ key }: KeyRequest, context: CallContext): Promise<void> {
-    await this.#client.remove({ ...this.#base, key }, this.#options(context));
+  async remove(request: KeyRequest, context: CallContext): Promise<void> {
+    await this.#snapshots.remove(request, this.#contextOf(context));
   }
 
-  async stat({ key }: KeyRequest, context: CallContext): Promise<SnapshotInfo> {
-    const { info } = await this.#client.stat({ ...this.#base, key }, this.#options(context));
-    return this.#shown(infoFromWire(info, `Stat of ${key}`));
+  async stat(request: KeyRequest, context: CallContext): Promise<SnapshotInfo> {
+    return this.#shown(await this.#snapshots.stat(request, this.#contextOf(context)));
   }
 
-  async update({ name, labels, paths }: UpdateRequest, context: CallContext): Promise<SnapshotInfo> {
-    const replacesAll = paths.length === 0 || paths.includes("labels");
-    const request = {
-      ...this.#base,
-      info: { name, labels: replacesAll ? this.#kept(labels) : { ...labels } },
-      ...(paths.length > 0 && { updateMask: { paths: [...paths] } }),
-    };
-    const { info } = await this.#client.update(request, this.#options(context));
-    return this.#shown(infoFromWire(info, `Update of ${name}`));
+  async update(request: UpdateRequest, context: CallContext): Promise<SnapshotInfo> {
+    const replacesAll = request.paths.length === 0 || request.paths.includes("labels");
+    const sent = replacesAll ? this.#pinned(request) : request;
+    return this.#shown(await this.#snapshots.update(sent, this.#contextOf(context)));
   }
 
-  async list({ filters }: ListRequest, context: CallContext): Promise<AsyncIterable<SnapshotInfo>> {
-    return this.#infos(filters, context);
+  async list(request: ListRequest, context: CallContext): Promise<AsyncIterable<SnapshotInfo>> {
+    const infos = await this.#snapshots.list(request, this.#contextOf(context));
+    return this.#namespace === undefined ? infos : this.#allShown(infos);
   }
 
-  async usage({ key }: KeyRequest, context: CallContext): Promise<SnapshotUsage> {
-    const { size, inodes } = await this.#client.usage({ ...this.#base, key }, this.#options(context));
-    return { size, inodes };
+  async usage(request: KeyRequest, context: CallContext): Promise<SnapshotUsage> {
+    return await this.#snapshots.usage(request, this.#contextOf(context));
   }
 
-  async cleanup(_: CleanupRequest, context: CallContext): Promise<void> {
+  async cleanup(request: CleanupRequest, context: CallContext): Promise<void> {
     try {
-      await this.#client.cleanup(this.#base, this.#options(context));
+      await this.#snapshots.cleanup(request, this.#contextOf(context));
     } catch (error) {
       if (!isAeonError(error, "unimplemented")) throw error;
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#channel[Symbol.dispose]();
+    await this.#client[Symbol.asyncDispose]();
   }
 
-  get #base(): { snapshotter: string } {
-    return { snapshotter: this.#snapshotter };
+  #contextOf(context: CallContext): CallContext {
+    return this.#namespace === undefined
+      ? context
+      : { signal: context.signal, caller: { namespace: this.#namespace } };
   }
 
-  async *#infos(filters: readonly string[], context: CallContext): AsyncGenerator<SnapshotInfo> {
-    const batches = this.#client.list({ ...this.#base, filters: [...filters] }, this.#options(context));
-    for await (const { info } of batches)
-      for (const each of info) yield this.#shown(infoFromWire(each, "List"));
-  }
-
-  #options({ caller, signal }: CallContext): CallOptions {
-    return { signal, metadata: this.#namespace === undefined ? caller : { namespace: this.#namespace } };
-  }
-
-  #kept(labels: Labels): Record<string, string> {
-    if (this.#namespace === undefined) return { ...labels };
-    return { ...labels, [gcRoot]: labels[gcRoot] ?? new Date().toISOString() };
+  #pinned<Request extends { readonly labels: Labels }>(request: Request): Request {
+    if (this.#namespace === undefined) return request;
+    const since = request.labels[gcRoot] ?? new Date().toISOString();
+    return { ...request, labels: { ...request.labels, [gcRoot]: since } };
   }
 
   #shown(info: SnapshotInfo): SnapshotInfo {
     if (this.#namespace === undefined) return info;
     const { [gcRoot]: _, ...labels } = info.labels;
     return { ...info, labels };
+  }
+
+  async *#allShown(infos: AsyncIterable<SnapshotInfo>): AsyncGenerator<SnapshotInfo, void, undefined> {
+    for await (const info of infos) yield this.#shown(info);
   }
 }

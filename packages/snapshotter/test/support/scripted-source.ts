@@ -53,12 +53,6 @@ export class ScriptedSource implements ContainerSource {
     return [...this.#tasks].filter(([name]) => name.startsWith(`${space}/`)).map(([, task]) => task);
   }
 
-  async namespaces(): Promise<readonly Namespace[]> {
-    await this.#answer();
-    const spaces = [...this.#records.keys()].map((name) => name.slice(0, name.indexOf("/")) as Namespace);
-    return [...new Set(spaces)];
-  }
-
   async *events(signal: AbortSignal): AsyncGenerator<ContainerEvent, void, undefined> {
     signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
     while (!signal.aborted) {
