@@ -7,20 +7,15 @@ import type { AnyService, GrpcClient } from "./grpc/service-types.ts";
 export class Connection {
   readonly channel: GrpcChannel;
   readonly caller: Caller;
-  readonly #clients = new Map<string, unknown>();
 
   constructor(channel: GrpcChannel, caller: Caller) {
     this.channel = channel;
     this.caller = caller;
   }
 
-  /** The typed client of one service; made once. */
+  /** A typed client of one service; cheap to make. */
   service<Service extends AnyService>(service: Service): GrpcClient<Service> {
-    const known = this.#clients.get(service.typeName) as GrpcClient<Service> | undefined;
-    if (known !== undefined) return known;
-    const made = createGrpcClient(service, this.channel, this.caller);
-    this.#clients.set(service.typeName, made);
-    return made;
+    return createGrpcClient(service, this.channel, this.caller);
   }
 
   /** The same channel for another namespace or lease. */

@@ -41,11 +41,9 @@ export async function pluginsOf(
 ): Promise<readonly PluginInfo[]> {
   const api = connection.service(introspection.Introspection);
   const reply = await api.plugins({ filters: [...filters] }, options);
-  return reply.plugins.map(({ type, id, capabilities, exports, initErr }) => ({
-    type,
-    id,
-    capabilities,
-    exports,
-    ...(initErr && { failure: initErr.message }),
-  }));
+  return reply.plugins.map(infoOf);
+}
+
+function infoOf({ type, id, capabilities, exports, initErr }: introspection.Plugin): PluginInfo {
+  return { type, id, capabilities, exports, ...(initErr && { failure: initErr.message }) };
 }

@@ -17,6 +17,15 @@ import { digestOf } from "@aeon/oci";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, type Client, type ContainerdEvent, type Task } from "../src/index.ts";
 
+const read = (task: Pick<Task, "stdout" | "stderr">, name: "stdout" | "stderr"): Promise<string> =>
+  text(task[name] ?? Readable.from([]));
+
+const leftPipes = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("aeon-io-"));
+
+async function* lie(): AsyncGenerator<Buffer> {
+  yield Buffer.from("lie");
+}
+
 describe.each(containerdVersions)("containerd %s", (version) => {
   let resources: AsyncDisposableStack;
   let containerd: PrivateContainerd;
@@ -49,11 +58,6 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     const [stdout, stderr] = await output;
     return { code, stdout, stderr };
   }
-
-  const read = (task: Pick<Task, "stdout" | "stderr">, name: "stdout" | "stderr"): Promise<string> =>
-    text(task[name] ?? Readable.from([]));
-
-  const leftPipes = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("aeon-io-"));
 
   test("tells its version and plugins", async () => {
     expect((await client.version()).version).toContain(version);
@@ -263,10 +267,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
 
   test("content that is not what it claims is refused, an ingest can be aborted", async () => {
     const expected = digestOf("truth");
-    const open = async function* () {
-      yield Buffer.from("lie");
-    };
-    await expect(client.content.ingest({ ref: "liar", expected, open })).rejects.toMatchObject({
+    await expect(client.content.ingest({ ref: "liar", expected, open: lie })).rejects.toMatchObject({
       code: expect.stringMatching(/failed-precondition|invalid-argument/),
     });
     expect((await client.content.statuses()).map(({ ref }) => ref)).toContain("liar");

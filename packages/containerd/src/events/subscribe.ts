@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { events } from "@aeon/proto";
-import { isAeonError } from "@aeon/core";
+import { isAeonError, type ErrorCode } from "@aeon/core";
 import { Backoff } from "../backoff.ts";
 import type { Connection } from "../connection.ts";
 import { errors } from "../errors.ts";
@@ -32,7 +32,12 @@ export interface SubscribeOptions {
 
 const probeTopic = "/aeon/probe";
 /** Failures that trying again cannot mend. */
-const final = ["invalid-argument", "unimplemented", "permission-denied", "unauthenticated"];
+const final: ReadonlySet<ErrorCode> = new Set([
+  "invalid-argument",
+  "unimplemented",
+  "permission-denied",
+  "unauthenticated",
+]);
 
 /**
  * What happens in all namespaces, from now until the signal aborts or the loop is left. Reconnects by itself; see
@@ -58,7 +63,7 @@ export async function* subscribe(
       cause = new Error("containerd ended the subscription");
     } catch (error) {
       if (isAborted(signal)) return;
-      if (isAeonError(error) && final.includes(error.code)) throw error;
+      if (isAeonError(error) && final.has(error.code)) throw error;
       if (isAeonError(error, "unknown") && error.message.includes("parsing subscription filters"))
         throw errors.EVENT_FILTER_INVALID(`event filters ${JSON.stringify(options.filters)}`, {
           cause: error,

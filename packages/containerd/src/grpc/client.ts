@@ -60,13 +60,13 @@ function reply(
   start: (done: (error: ServiceError | null, value?: Message) => void) => Cancelable,
 ): Promise<Message> {
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
-  let stop = (): void => {};
+  const cleanup: (() => void)[] = [];
   const call = start((error, value) => {
-    stop();
+    for (const step of cleanup) step();
     if (value === undefined) reject(errorOfStatus(error, describe(method), options.signal));
     else resolve(value);
   });
-  stop = cancelOn(options.signal, call);
+  cleanup.push(cancelOn(options.signal, call));
   return promise;
 }
 
@@ -222,16 +222,19 @@ async function* bidiStream(
 }
 
 const callers = {
-  unary,
-  client_streaming: clientStream,
-  server_streaming: serverStream,
-  bidi_streaming: bidiStream,
+  unary: (method: Method) => (request: Init, options?: CallOptions) => unary(method, request, options),
+  client_streaming: (method: Method) => (requests: AsyncIterable<Init>, options?: CallOptions) =>
+    clientStream(method, requests, options),
+  server_streaming: (method: Method) => (request: Init, options?: CallOptions) =>
+    serverStream(method, request, options),
+  bidi_streaming: (method: Method) => (requests: AsyncIterable<Init>, options?: CallOptions) =>
+    bidiStream(method, requests, options),
 } as const;
 
 /**
  * Makes a typed client of a service. Give it a {@link GrpcChannel} to share one connection among services, or
- * an address to get a connection of its own (then dispose the channel option's owner). Streams start with the
- * first `next()`; leaving their loop cancels them. Every failure is an AeonError.
+ * an address for a connection that lasts as long as the process. Streams start with the first `next()`; leaving
+ * their loop cancels them. Every failure is an AeonError.
  */
 export function createGrpcClient<Service extends AnyService>(
   service: Service,
@@ -241,12 +244,8 @@ export function createGrpcClient<Service extends AnyService>(
   const channel = target instanceof GrpcChannel ? target : new GrpcChannel(target);
   const methods = methodsOf(service).map((desc) => {
     const method: Method = { channel, desc, definition: methodDefinition(desc), defaults };
-    const call = callers[desc.methodKind] as (
-      method: Method,
-      request: unknown,
-      options?: CallOptions,
-    ) => unknown;
-    return [desc.localName, (request: unknown, options?: CallOptions) => call(method, request, options)];
+    return [desc.localName, callers[desc.methodKind](method)];
   });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the descriptor decides names and kinds; TypeScript cannot follow it through a mapped type
   return Object.fromEntries(methods) as GrpcClient<Service>;
 }

@@ -44,9 +44,28 @@ export function served<Service extends AnyService>(
   return { service, handlers };
 }
 
+/** Why the signal of a call is aborted. Made once per method: the stack of a new exception costs more than a call. */
+interface Endings {
+  readonly canceled: DOMException;
+  readonly over: DOMException;
+}
+const endings = new Map<string, Endings>();
+
+function endingsOf(method: string): Endings {
+  const known = endings.get(method);
+  if (known !== undefined) return known;
+  const made = {
+    canceled: new DOMException(`${method}: the client ended the call`, "AbortError"),
+    over: new DOMException(`${method}: the call is over`, "AbortError"),
+  };
+  endings.set(method, made);
+  return made;
+}
+
 function contextOf(call: AnyCall, method: string): { context: ServedCall; finish: () => void } {
   const abort = new AbortController();
-  const cancel = () => abort.abort(new DOMException(`${method}: the client ended the call`, "AbortError"));
+  const { canceled, over } = endingsOf(method);
+  const cancel = () => abort.abort(canceled);
   call.on("cancelled", cancel);
   if (call.cancelled) cancel();
   const context: ServedCall = {
@@ -57,7 +76,7 @@ function contextOf(call: AnyCall, method: string): { context: ServedCall; finish
   };
   return {
     context,
-    finish: () => abort.abort(new DOMException(`${method}: the call is over`, "AbortError")),
+    finish: () => abort.abort(over),
   };
 }
 
@@ -115,12 +134,50 @@ async function stream<Input>(
   }
 }
 
-function handlerOf(service: AnyService, handlers: object, desc: DescMethod): Handler<unknown, unknown> {
+function handlerOf<Output>(
+  service: AnyService,
+  handlers: object,
+  desc: DescMethod,
+): Handler<unknown, Output> {
   const handler: unknown = Reflect.get(handlers, desc.localName);
   if (typeof handler !== "function")
     throw new TypeError(`${service.typeName} has no handler for ${desc.localName}`);
   return (input, context) => Reflect.apply(handler, handlers, [input, context]);
 }
+
+type Wrap = (
+  desc: DescMethod,
+  service: AnyService,
+  handlers: object,
+  report: (error: unknown) => void,
+) => UntypedHandleCall;
+
+const wraps: Readonly<Record<DescMethod["methodKind"], Wrap>> = {
+  unary(desc, service, handlers, report) {
+    const handler = handlerOf<Promise<Init>>(service, handlers, desc);
+    return (call: ServerUnaryCall<Message, Message>, done: sendUnaryData<Message>) => {
+      answer(desc, handler, call, call.request, done).catch(report);
+    };
+  },
+  client_streaming(desc, service, handlers, report) {
+    const handler = handlerOf<Promise<Init>>(service, handlers, desc);
+    return (call: ServerReadableStream<Message, Message>, done: sendUnaryData<Message>) => {
+      answer(desc, handler, call, call, done).catch(report);
+    };
+  },
+  server_streaming(desc, service, handlers, report) {
+    const handler = handlerOf<AsyncIterable<Init>>(service, handlers, desc);
+    return (call: ServerWritableStream<Message, Message>) => {
+      stream(desc, handler, call, call.request).catch(report);
+    };
+  },
+  bidi_streaming(desc, service, handlers, report) {
+    const handler = handlerOf<AsyncIterable<Init>>(service, handlers, desc);
+    return (call: ServerDuplexStream<Message, Message>) => {
+      stream(desc, handler, call, call).catch(report);
+    };
+  },
+};
 
 /** Wraps handlers for grpc-js: promises to callbacks, errors to statuses, cancellation to signals. */
 export function implementationOf(
@@ -130,39 +187,7 @@ export function implementationOf(
 ): UntypedServiceImplementation {
   const entries = methodsOf(service).map((desc): [string, UntypedHandleCall] => {
     const report = (error: unknown) => onError(error, methodPath(desc));
-    const handler = handlerOf(service, handlers, desc);
-    const single = handler as Handler<unknown, Promise<Init>>;
-    const many = handler as Handler<unknown, AsyncIterable<Init>>;
-    switch (desc.methodKind) {
-      case "unary":
-        return [
-          desc.localName,
-          (call: ServerUnaryCall<Message, Message>, done: sendUnaryData<Message>) => {
-            answer(desc, single, call, call.request, done).catch(report);
-          },
-        ];
-      case "client_streaming":
-        return [
-          desc.localName,
-          (call: ServerReadableStream<Message, Message>, done: sendUnaryData<Message>) => {
-            answer(desc, single, call, call, done).catch(report);
-          },
-        ];
-      case "server_streaming":
-        return [
-          desc.localName,
-          (call: ServerWritableStream<Message, Message>) => {
-            stream(desc, many, call, call.request).catch(report);
-          },
-        ];
-      case "bidi_streaming":
-        return [
-          desc.localName,
-          (call: ServerDuplexStream<Message, Message>) => {
-            stream(desc, many, call, call).catch(report);
-          },
-        ];
-    }
+    return [desc.localName, wraps[desc.methodKind](desc, service, handlers, report)];
   });
   return Object.fromEntries(entries);
 }

@@ -141,7 +141,10 @@ test("leaving a stream's loop ends the server's generator", async () => {
       }
     },
   });
-  for await (const _reply of client().list({})) break;
+  for await (const reply of client().list({})) {
+    expect(reply.info).toHaveLength(1);
+    break;
+  }
   await ended.promise;
 });
 

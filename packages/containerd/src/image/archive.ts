@@ -28,8 +28,8 @@ export interface Archive {
 
 const documentBytes = 8 * 1024 * 1024;
 const headBytes = 8;
-const tables = ["index.json", "manifest.json"];
-const ignored = ["oci-layout", "repositories"];
+const tables: ReadonlySet<string> = new Set(["index.json", "manifest.json"]);
+const ignored: ReadonlySet<string> = new Set(["oci-layout", "repositories"]);
 
 /**
  * Streams a tar (also a compressed one) into the content store: every file becomes a blob, the tables of contents
@@ -50,8 +50,8 @@ export async function readArchive(
       links.set(path, cleanPath(posix.join(posix.dirname(path), target(entry))));
     else if (entry.type === "Link") links.set(path, cleanPath(target(entry)));
     else if (entry.type === "File" || entry.type === "OldFile") {
-      if (tables.includes(path)) documents.set(path, await readWhole(entry));
-      else if (!ignored.includes(path))
+      if (tables.has(path)) documents.set(path, await readWhole(entry));
+      else if (!ignored.has(path))
         files.set(path, await storeBlob(store, entry, `${prefix}/${path}`, options));
     }
     entry.resume();
@@ -77,14 +77,14 @@ async function eachEntry(
   const parser = new Parser({ strict: true });
   const failed = new AbortController();
   const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-  const invalid = (cause: unknown) =>
-    errors.IMAGE_ARCHIVE_INVALID("the archive is not a readable tar", { cause });
   let work: Promise<void> = Promise.resolve();
   parser.on("entry", (entry: ReadEntry) => {
     work = work.then(() => handle(entry));
     work.catch((error: unknown) => failed.abort(error));
   });
-  parser.on("error", (error: unknown) => failed.abort(invalid(error)));
+  parser.on("error", (cause: unknown) =>
+    failed.abort(errors.IMAGE_ARCHIVE_INVALID("the archive is not a readable tar", { cause })),
+  );
   const end = once(parser, "end", { signal: stop });
   end.catch(() => {});
   try {

@@ -36,7 +36,7 @@ export class Stdio implements AsyncDisposable {
   readonly stdout: Readable | undefined;
   readonly stderr: Readable | undefined;
   /** Resolves when everything the process wrote has been passed on; `pipe` outputs are their reader's business. */
-  readonly drained: Promise<void>;
+  readonly drained: Promise<unknown>;
   readonly #folder: string;
   readonly #sockets: readonly Socket[];
 
@@ -65,7 +65,7 @@ export class Stdio implements AsyncDisposable {
     const read = [options.stdout, options.stderr].map((target, index) =>
       target === "pipe" ? undefined : [sockets.stdout, sockets.stderr][index],
     );
-    this.drained = Promise.all(read.map(ended)).then(() => {});
+    this.drained = Promise.all(read.map(ended));
   }
 
   /** Makes the pipes that the options ask for. Throws `STDIO_INVALID`. */
