@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { connectAgent, fromCall, type AdminClient } from "./client.ts";
 import { render, type OutputFormat } from "./format/output.ts";
+import { printable } from "./format/printable.ts";
 import type { Style } from "./format/style.ts";
 
 /** Where the command line writes; a process's own streams outside of tests. */
@@ -15,28 +16,38 @@ export interface CliStreams {
 export interface CommonOptions {
   readonly address: string;
   readonly output: OutputFormat;
+  /** Only on commands that list. */
+  readonly quiet?: boolean;
 }
 
 /** What a command reads and how it is shown as a table. */
 export interface Answer<Value> {
   readonly read: (agent: AdminClient) => Promise<Value>;
   readonly table: (value: Value, style: Style) => string;
+  /** What `--quiet` prints, one per line, for commands that have it. */
+  readonly names?: (value: Value) => readonly string[];
 }
 
 /** Asks the agent that the options name and prints the answer as they say. Throws AeonErrors. */
 export async function show<Value>(
   streams: CliStreams,
   command: Command,
-  { read, table }: Answer<Value>,
+  { read, table, names }: Answer<Value>,
 ): Promise<void> {
-  const { address, output } = command.optsWithGlobals<CommonOptions>();
+  const { address, output, quiet } = command.optsWithGlobals<CommonOptions>();
   let value: Value;
   try {
     value = await read(connectAgent(address));
   } catch (error) {
     throw fromCall(error, address);
   }
-  streams.stdout.write(await render(value, output, table, streams.style));
+  if (quiet === true && names !== undefined)
+    streams.stdout.write(
+      names(value)
+        .map((name) => `${printable(name)}\n`)
+        .join(""),
+    );
+  else streams.stdout.write(await render(value, output, table, streams.style));
 }
 
 /** Examples under a command's help: pairs of command line and meaning. */

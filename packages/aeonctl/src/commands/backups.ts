@@ -14,6 +14,7 @@ export function addBackups(program: Command, streams: CliStreams): void {
     .description("list backups, newest first")
     .option("-n, --namespace <namespace>", "only this containerd namespace", "")
     .option("-c, --container <id>", "only backups of this container", "")
+    .option("-q, --quiet", "print only ids, one per line", false)
     .action((options: { namespace: string; container: string }, self: Command) =>
       show(streams, self, {
         read: async (agent) => {
@@ -21,12 +22,13 @@ export function addBackups(program: Command, streams: CliStreams): void {
           return (await agent.listBackups(request)).backups.map(backupView);
         },
         table: backupTable,
+        names: (views) => views.map(({ id }) => id),
       }),
     );
   addExamples(ls, [
     ["aeonctl backups ls", "all backups"],
     ["aeonctl backups ls --container web", "those of one container"],
-    ["aeonctl backups ls --output json | jq -r '.[0].id'", "the newest one's id"],
+    ["aeonctl backups ls --container web --quiet | head -1", "the id of its newest one"],
   ]);
 
   const showOne = backups

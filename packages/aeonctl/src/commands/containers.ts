@@ -16,6 +16,7 @@ export function addContainers(program: Command, streams: CliStreams): void {
         .choices(enumNames(admin.ContainerState))
         .default([], "all"),
     )
+    .option("-q, --quiet", "print only ids, one per line", false)
     .action((options: { namespace: string; state: string[] }, self: Command) =>
       show(streams, self, {
         read: async (agent) => {
@@ -24,6 +25,7 @@ export function addContainers(program: Command, streams: CliStreams): void {
           return found.map(containerView);
         },
         table: containerTable,
+        names: (views) => views.flatMap(({ id }) => id ?? []),
       }),
     );
   addExamples(ls, [

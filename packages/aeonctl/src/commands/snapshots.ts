@@ -19,6 +19,7 @@ export function addSnapshots(program: Command, streams: CliStreams): void {
     .command("ls")
     .description("list snapshots")
     .addOption(filterOption())
+    .option("-q, --quiet", "print only names, one per line", false)
     .action((options: { filter: string[] }, self: Command) =>
       show(streams, self, {
         read: async (agent) => {
@@ -26,6 +27,7 @@ export function addSnapshots(program: Command, streams: CliStreams): void {
           return batches.flatMap((batch) => batch.snapshots.map(snapshotView));
         },
         table: snapshotTable,
+        names: (views) => views.map(({ name }) => name),
       }),
     );
   addExamples(ls, [
