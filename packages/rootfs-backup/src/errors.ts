@@ -68,10 +68,20 @@ export const errors = defineErrors({
     when: "The folder of the store cannot be created, read or written.",
     remedy: "Check backup.store.path, its permissions and its disk.",
   },
+  RECORD_MALFORMED: {
+    code: "data-loss",
+    when: "A row of the backup plugin's own database does not hold what aeon wrote there.",
+    remedy: "Check the disk; stored backups can still be read from the store.",
+  },
   WORKER_FAILED: {
     code: "unavailable",
     when: "The process that packs or unpacks a layer ended without a result.",
     remedy: "See its last words in the message (out of memory, killed); the work is tried again.",
+  },
+  BACKUP_ROOT_INVALID: {
+    code: "invalid-argument",
+    when: "The path of the backup plugin's folder holds a comma, which no overlay mount option can express.",
+    remedy: "Choose a root without commas.",
   },
   RESTORE_TOO_LATE: {
     code: "failed-precondition",

@@ -79,7 +79,7 @@ describe("random layers", () => {
       fc.asyncProperty(randomTree({ overlay: false }), async (tree) => {
         using dir = scratch();
         mkdirSync(dir.at("upper"));
-        makeTree(dir.at("upper"), tree);
+        makeTree(dir.at("upper"), tree, { linkSpecial: false });
         // It skips sockets with a warning, which is not a failure.
         const { status, stderr } = spawnSync(
           "tar",
@@ -104,8 +104,8 @@ describe("random layers", () => {
         const layer = { ...(await frames(dir.at("tar"), dir.at("blob"))), entries };
         await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
         const [before, after] = [
-          await describeTree(dir.at("upper"), { layer: true }),
-          await describeTree(dir.at("lower"), { layer: true }),
+          await describeTree(dir.at("upper"), { layer: true, holes: false }),
+          await describeTree(dir.at("lower"), { layer: true, holes: false }),
         ];
         expect(difference(before, after)).toEqual([]);
       }),

@@ -176,14 +176,25 @@ export function randomTree({ overlay }: TreeOptions): fc.Arbitrary<readonly Node
   })).children;
 }
 
+export interface MakeOptions {
+  /** Hard links also to devices and FIFOs, which GNU tar archives as separate files. Default true. */
+  readonly linkSpecial?: boolean;
+}
+
 /** Makes the tree inside an existing folder. */
-export function makeTree(root: string, nodes: readonly Node[]): void {
+export function makeTree(
+  root: string,
+  nodes: readonly Node[],
+  { linkSpecial = true }: MakeOptions = {},
+): void {
   const linkable: Buffer[] = [];
   const make = (folder: Buffer, node: Node): void => {
     const path = Buffer.concat([folder, Buffer.from("/"), Buffer.from(node.name)]);
     if (!makeBody(path, node.body, linkable, make)) return;
     dress(path, node);
-    if (node.body.kind !== "directory" && node.body.kind !== "socket") linkable.push(path);
+    const { kind } = node.body;
+    const special = kind === "device" || kind === "fifo";
+    if (kind !== "directory" && kind !== "socket" && (linkSpecial || !special)) linkable.push(path);
   };
   for (const node of nodes) make(Buffer.from(root), node);
 }

@@ -5,6 +5,8 @@ import { linux } from "@aeon/core";
 export interface DescribeOptions {
   /** Overlayfs's own attributes are compared only by their meaning. */
   readonly layer?: boolean;
+  /** Where files have holes. Default true. */
+  readonly holes?: boolean;
   /** Paths (Latin-1) to leave out. */
   readonly without?: (path: string) => boolean;
 }
@@ -35,7 +37,7 @@ export async function describeTree(
     if (type === constants.S_IFLNK)
       facts.push(`target=${readlinkSync(path, { encoding: "buffer" }).toString("latin1")}`);
     if (type === constants.S_IFCHR || type === constants.S_IFBLK) facts.push(`rdev=${stat.rdev}`);
-    if (type === constants.S_IFREG) facts.push(await content(path, Number(stat.size)));
+    if (type === constants.S_IFREG) facts.push(await content(path, Number(stat.size), options.holes ?? true));
     if (type !== constants.S_IFDIR && stat.nlink > 1n) {
       const first = inodes.get(String(stat.ino)) ?? shown;
       inodes.set(String(stat.ino), first);
@@ -62,9 +64,10 @@ function xattrs(path: Buffer, layer: boolean): string[] {
   return texts.toSorted();
 }
 
-async function content(path: Buffer, size: number): Promise<string> {
+async function content(path: Buffer, size: number, holes: boolean): Promise<string> {
   const digest =
     size > 64 * 1024 * 1024 ? `size ${size}` : createHash("sha256").update(readFileSync(path)).digest("hex");
+  if (!holes) return `size=${size} content=${digest}`;
   const fd = openSync(path, constants.O_RDONLY);
   try {
     const extents: string[] = [];

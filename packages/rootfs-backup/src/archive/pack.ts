@@ -170,8 +170,8 @@ class Packer implements Disposable {
     if (size === 0) return this.#header({ ...attributes, type: "file", path, size });
     const fd = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
-      const extents = stat.blocks * 512n < stat.size ? await dataExtents(fd, size) : [];
-      if (stat.blocks * 512n < stat.size && hasHoles(extents, size))
+      const extents = maybeSparse(stat, attributes) ? await dataExtents(fd, size) : undefined;
+      if (extents !== undefined && hasHoles(extents, size))
         await this.#sparse({ ...attributes, type: "file", path, size }, fd, extents);
       else {
         await this.#header({ ...attributes, type: "file", path, size });
@@ -212,6 +212,16 @@ class Packer implements Disposable {
 
 function join(folder: Buffer, name: Buffer): Buffer {
   return folder.length === 0 ? name : Buffer.concat([folder, Buffer.from("/"), name]);
+}
+
+/** Looking for holes costs two calls, so small files whose blocks cover them are not asked. */
+const alwaysAsked = 1024n * 1024n;
+/** Blocks that a file's attributes may take, bytes. */
+const xattrBlocks = 8192n;
+
+/** Blocks are no proof: those of extended attributes and of extent trees count too. */
+function maybeSparse({ size, blocks }: BigIntStats, { xattrs }: Attributes): boolean {
+  return size > alwaysAsked || blocks * 512n - (xattrs.length > 0 ? xattrBlocks : 0n) < size;
 }
 
 const changed = (before: BigIntStats, after: BigIntStats): boolean =>

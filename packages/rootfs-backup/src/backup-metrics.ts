@@ -1,0 +1,91 @@
+import type { Metrics } from "@aeon/core";
+import type { BackupRecords } from "./records/backup-records.ts";
+
+/** Seconds; packing and restoring take from milliseconds to an hour. */
+const buckets = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600];
+
+/** The plugin's Prometheus metrics. */
+export class BackupMetrics {
+  readonly #captures;
+  readonly #packSeconds;
+  readonly #rawBytes;
+  readonly #storedBytes;
+  readonly #restores;
+  readonly #restoreSeconds;
+  readonly #waiting;
+  readonly #waitingBytes;
+  readonly #oldest;
+
+  constructor(metrics: Metrics) {
+    this.#captures = metrics.counter({
+      name: "backup_captures_total",
+      help: "Removals of snapshots that had to be kept, by whether the layer was captured or the removal refused.",
+      labels: ["result"],
+    });
+    this.#packSeconds = metrics.histogram({
+      name: "backup_pack_seconds",
+      help: "Time to pack one layer.",
+      buckets,
+    });
+    this.#rawBytes = metrics.counter({
+      name: "backup_raw_bytes_total",
+      help: "Bytes of packed layers before compression.",
+    });
+    this.#storedBytes = metrics.counter({
+      name: "backup_stored_bytes_total",
+      help: "Bytes of packed layers after compression.",
+    });
+    this.#restores = metrics.counter({
+      name: "backup_restores_total",
+      help: "Starts of containers with a restore request, by whether the layers were there in time.",
+      labels: ["result"],
+    });
+    this.#restoreSeconds = metrics.histogram({
+      name: "backup_restore_wait_seconds",
+      help: "Time that the start of a container waited for its restored layers.",
+      buckets,
+    });
+    this.#waiting = metrics.gauge({
+      name: "backup_staged_layers",
+      help: "Captured layers that are not stored yet.",
+    });
+    this.#waitingBytes = metrics.gauge({
+      name: "backup_staging_bytes",
+      help: "Bytes of measured layers that are not stored yet.",
+    });
+    this.#oldest = metrics.gauge({
+      name: "backup_oldest_unprotected_seconds",
+      help: "Age of the oldest captured layer that is not stored yet; 0 when there is none.",
+    });
+  }
+
+  capture(result: "captured" | "refused"): void {
+    this.#captures.inc({ result });
+  }
+
+  packed({
+    seconds,
+    rawSize,
+    size,
+  }: {
+    readonly seconds: number;
+    readonly rawSize: number;
+    readonly size: number;
+  }): void {
+    this.#packSeconds.observe(seconds);
+    this.#rawBytes.inc(rawSize);
+    this.#storedBytes.inc(size);
+  }
+
+  restore(result: "restored" | "refused", seconds: number): void {
+    this.#restores.inc({ result });
+    this.#restoreSeconds.observe(seconds);
+  }
+
+  queue(records: BackupRecords, now: bigint): void {
+    const { count, bytes, oldest } = records.waiting();
+    this.#waiting.set(count);
+    this.#waitingBytes.set(bytes);
+    this.#oldest.set(oldest === undefined ? 0 : Number((now - oldest) / 1_000_000_000n));
+  }
+}

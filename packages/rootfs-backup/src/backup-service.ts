@@ -1,0 +1,40 @@
+import { capability, type BackupId, type Capability, type ContainerId, type Namespace } from "@aeon/core";
+import type { Backup } from "./backup.ts";
+import type { Restore } from "./records/restore-records.ts";
+
+export interface BackupFilter {
+  readonly namespace?: Namespace;
+  readonly containerId?: ContainerId;
+}
+
+export interface RestoreRequest {
+  readonly backupId: BackupId;
+  /** Of the container that shall start with the files. */
+  readonly namespace: Namespace;
+  readonly containerId: ContainerId;
+}
+
+/** What the agent's API and other plugins may ask of backups. */
+export interface BackupService {
+  /** Newest first: the backups made here, and those of other nodes in the same store. */
+  list(filter?: BackupFilter): Promise<readonly Backup[]>;
+  /** Rejects with `BACKUP_NOT_FOUND`. */
+  get(id: BackupId): Promise<Backup>;
+  /** Gives the backup now and after every change; ends once it is stored or an attempt has failed. */
+  watch(id: BackupId, signal: AbortSignal): AsyncIterable<Backup>;
+  /**
+   * Asks that a container which has not started yet starts with the files of a backup; durable when it resolves,
+   * replaces an earlier request for the container, and unpacking starts at once. Rejects with `BACKUP_NOT_FOUND`
+   * or `RESTORE_TOO_LATE`.
+   */
+  requestRestore(request: RestoreRequest): Promise<Restore>;
+  /** Newest first. */
+  restores(filter?: { readonly pending?: boolean }): Promise<readonly Restore[]>;
+  /** Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND` or `BACKUP_NOT_STORED`. */
+  remove(id: BackupId): Promise<void>;
+  /** Deletes unpacked layers that no container uses and none has used for the given time; gives their number. */
+  sweepLayers(graceMs: number): Promise<number>;
+}
+
+/** Provided by the backup plugin. */
+export const backupService: Capability<BackupService> = capability("backup");

@@ -1,0 +1,176 @@
+import { EventEmitter, on } from "node:events";
+import { readdir } from "node:fs/promises";
+import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
+import { backupOfRecord, backupOfStore, type Backup } from "./backup.ts";
+import type { BackupFilter, BackupService, RestoreRequest } from "./backup-service.ts";
+import type { Staging } from "./capture/staging.ts";
+import { errors } from "./errors.ts";
+import type { PackQueue } from "./queue/pack-queue.ts";
+import type { BackupRecords } from "./records/backup-records.ts";
+import type { BindingRecords } from "./records/binding-records.ts";
+import type { Restore, RestoreRecords } from "./records/restore-records.ts";
+import type { LayerCache } from "./restore/layer-cache.ts";
+import type { StoredLayer } from "./store/backup-document.ts";
+import type { BackupStore } from "./store/backup-store.ts";
+
+export interface BackupsOptions {
+  readonly records: BackupRecords;
+  readonly restores: RestoreRecords;
+  readonly bindings: BindingRecords;
+  readonly staging: Staging;
+  readonly store: BackupStore;
+  readonly layers: LayerCache;
+  readonly registry: ContainerRegistry | undefined;
+  readonly log: Logger;
+  /** Nanoseconds since the epoch. */
+  readonly now: () => bigint;
+}
+
+interface Events {
+  change: [id: BackupId];
+}
+
+/** The service over this node's records and the store. */
+export class Backups implements BackupService {
+  readonly #options: BackupsOptions;
+  readonly #events = new EventEmitter<Events>();
+  /** Set once: the queue reports its changes here, so it is made later. */
+  #queue: PackQueue | undefined;
+
+  constructor(options: BackupsOptions) {
+    this.#options = options;
+    this.#events.setMaxListeners(0);
+  }
+
+  follow(queue: PackQueue): void {
+    this.#queue = queue;
+  }
+
+  changed(id: BackupId): void {
+    this.#events.emit("change", id);
+  }
+
+  async list({ namespace, containerId }: BackupFilter = {}): Promise<readonly Backup[]> {
+    const { records, store, log } = this.#options;
+    const own = records.list().filter(({ state }) => state !== "intent");
+    const known = new Set(own.map(({ id }) => id));
+    const backups = own.map((record) => this.#ofRecord(record));
+    for (const id of await this.#storeIds()) {
+      if (known.has(id)) continue;
+      try {
+        const stored = await store.getBackup(id);
+        if (stored !== undefined) backups.push(backupOfStore(stored));
+      } catch (error) {
+        log.warn({ backup: id, error: errorMessage(error) }, "backup in the store cannot be read");
+      }
+    }
+    return backups
+      .filter((backup) => namespace === undefined || backup.namespace === namespace)
+      .filter((backup) => containerId === undefined || backup.containerId === containerId)
+      .toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+  }
+
+  async get(id: BackupId): Promise<Backup> {
+    const record = this.#options.records.get(id);
+    if (record !== undefined && record.state !== "intent") return this.#ofRecord(record);
+    const stored = await this.#options.store.getBackup(id);
+    if (stored === undefined) throw notFound(id);
+    return backupOfStore(stored);
+  }
+
+  async *watch(id: BackupId, signal: AbortSignal): AsyncGenerator<Backup, void> {
+    const changes = on(this.#events, "change", { signal });
+    let backup = await this.get(id);
+    yield backup;
+    if (isSettled(backup)) return;
+    for await (const [changed] of changes) {
+      if (changed !== id) continue;
+      backup = await this.get(id);
+      yield backup;
+      if (isSettled(backup)) return;
+    }
+  }
+
+  async requestRestore({ backupId, namespace, containerId }: RestoreRequest): Promise<Restore> {
+    const { restores, registry, now } = this.#options;
+    await this.get(backupId);
+    const upperdir = registry?.byContainer(namespace, containerId)?.upperdir;
+    if (upperdir !== undefined && (await hasFiles(upperdir)))
+      throw errors.RESTORE_TOO_LATE(`container ${containerId} in ${namespace} has been started before`, {
+        details: { namespace, containerId, backup: backupId },
+      });
+    const restore = await restores.request({ backupId, namespace, containerId, requestedAt: now() });
+    this.#prefetch(backupId);
+    return restore;
+  }
+
+  async restores({ pending = false }: { readonly pending?: boolean } = {}): Promise<readonly Restore[]> {
+    return this.#options.restores.list().filter(({ state }) => !pending || state === "pending");
+  }
+
+  async remove(id: BackupId): Promise<void> {
+    const { records, store } = this.#options;
+    const backup = await this.get(id);
+    const record = records.get(id);
+    if (backup.state !== "stored" || record?.discarded === false)
+      throw errors.BACKUP_NOT_STORED(`backup ${id} is not stored yet, so it cannot be removed`);
+    await store.removeBackup(id);
+    await records.remove(id);
+    this.changed(id);
+  }
+
+  async sweepLayers(graceMs: number): Promise<number> {
+    const { layers, bindings } = this.#options;
+    return (await layers.sweep(() => bindings.layersInUse(), graceMs)).length;
+  }
+
+  /** The layers of a backup; waits until it is stored. Rejects with `BACKUP_NOT_STORED` when an attempt to store it failed. */
+  async chainOf(id: BackupId, signal: AbortSignal): Promise<readonly StoredLayer[]> {
+    for await (const { state, failure } of this.watch(id, signal))
+      if (state === "failed")
+        throw errors.BACKUP_NOT_STORED(`backup ${id} could not be stored yet: ${failure ?? "unknown"}`);
+    const stored = await this.#options.store.getBackup(id);
+    if (stored === undefined) throw notFound(id);
+    return stored.document.layers;
+  }
+
+  #ofRecord(record: Parameters<typeof backupOfRecord>[0]): Backup {
+    const { staging } = this.#options;
+    return backupOfRecord(record, this.#queue?.isRunning(record.id) ?? false, staging.layer(record.id));
+  }
+
+  /** What this node made can be listed without the store. */
+  async #storeIds(): Promise<readonly BackupId[]> {
+    try {
+      return await this.#options.store.listBackups();
+    } catch (error) {
+      this.#options.log.warn({ error: errorMessage(error) }, "store cannot be listed");
+      return [];
+    }
+  }
+
+  /** The container's start waits for the same work and reports its failure. */
+  #prefetch(id: BackupId): void {
+    const { layers, log } = this.#options;
+    const unpack = async (): Promise<void> => {
+      const chain = await this.chainOf(id, AbortSignal.timeout(prefetchLimitMs));
+      await Promise.all(chain.map((layer) => layers.ensure(layer)));
+    };
+    unpack().catch((error: unknown) =>
+      log.warn({ backup: id, error: errorMessage(error) }, "layers not unpacked ahead"),
+    );
+  }
+}
+
+/** Milliseconds that unpacking ahead waits for a backup to be stored. */
+const prefetchLimitMs = 600_000;
+
+const isSettled = ({ state }: Backup): boolean => state === "stored" || state === "failed";
+const notFound = (id: BackupId) =>
+  errors.BACKUP_NOT_FOUND(`backup ${id} does not exist`, { details: { backup: id } });
+
+const hasFiles = (path: string): Promise<boolean> =>
+  readdir(path).then(
+    (names) => names.length > 0,
+    () => false,
+  );

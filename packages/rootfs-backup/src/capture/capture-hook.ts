@@ -1,0 +1,39 @@
+import type { SnapshotHook } from "@aeon/core";
+import type { BackupMetrics } from "../backup-metrics.ts";
+import type { BindingRecords } from "../records/binding-records.ts";
+import type { Capturer } from "./capturer.ts";
+
+/** A capture is a rename and two small transactions; only a disk in trouble takes longer. */
+const captureTimeoutMs = 10_000;
+
+export interface CaptureHookOptions {
+  readonly capturer: Capturer;
+  readonly bindings: BindingRecords;
+  readonly metrics: BackupMetrics;
+}
+
+/**
+ * Captures before the removal, so that a removal that is answered implies a layer that is safe. Runs after the
+ * hooks that watch, and refuses rather than loses.
+ */
+export function captureHook({ capturer, bindings, metrics }: CaptureHookOptions): SnapshotHook {
+  return {
+    name: "backup-capture",
+    order: 100,
+    timeoutMs: captureTimeoutMs,
+    onFailure: "fail",
+    async preRemove({ key }, context) {
+      try {
+        if ((await capturer.capture(key, context)) !== undefined) metrics.capture("captured");
+      } catch (error) {
+        metrics.capture("refused");
+        throw error;
+      }
+      return undefined;
+    },
+    async postRemove({ key }, outcome) {
+      if (outcome.ok || outcome.error.code === "not-found") await bindings.release(key);
+      return undefined;
+    },
+  };
+}

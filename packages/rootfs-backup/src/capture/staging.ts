@@ -1,0 +1,95 @@
+import { mkdir, lstat, readdir, rename, rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { backupId, errnoOf, type BackupId } from "@aeon/core";
+import { errors } from "../errors.ts";
+import { syncFolder } from "../store/durable-files.ts";
+import { reached } from "./steps.ts";
+
+/** Holds captured layers, each as `<id>/fs`, until they are stored. */
+export class Staging {
+  readonly path: string;
+  readonly #device: bigint;
+  #problem: string | undefined;
+
+  private constructor(path: string, device: bigint) {
+    this.path = path;
+    this.#device = device;
+  }
+
+  static async open(path: string): Promise<Staging> {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await syncFolder(dirname(path));
+    const { dev } = await lstat(path, { bigint: true });
+    return new Staging(path, dev);
+  }
+
+  /** Why layers cannot be moved here, since the last attempt. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  folder(id: BackupId): string {
+    return join(this.path, id);
+  }
+
+  layer(id: BackupId): string {
+    return join(this.path, id, "fs");
+  }
+
+  has(id: BackupId): Promise<boolean> {
+    return exists(this.layer(id));
+  }
+
+  /** Throws `STAGING_ELSEWHERE` when the layer cannot be moved here by renaming. */
+  async assertSameDevice(upperdir: string): Promise<void> {
+    const { dev } = await lstat(upperdir, { bigint: true });
+    this.#problem =
+      dev === this.#device
+        ? undefined
+        : `${upperdir} and the staging folder ${this.path} are on different file systems`;
+    if (this.#problem !== undefined)
+      throw errors.STAGING_ELSEWHERE(`${this.#problem}; set backup.staging to a folder on the same one`, {
+        details: { upperdir, staging: this.path },
+      });
+  }
+
+  /** Moves a layer in, whatever its size, and waits until both names are on disk. Repeating it is harmless. */
+  async take(upperdir: string, id: BackupId): Promise<void> {
+    await mkdir(this.folder(id), { recursive: true, mode: 0o700 });
+    await syncFolder(this.path);
+    await renameUnlessDone(upperdir, this.layer(id));
+    reached("moved", id);
+    await Promise.all([syncFolder(this.folder(id)), syncFolder(dirname(upperdir)).catch(ignoreAbsence)]);
+    reached("synced", id);
+  }
+
+  /** Removes the folder of a backup whose layer was never moved. */
+  async drop(id: BackupId): Promise<void> {
+    await rmdir(this.folder(id)).catch(ignoreAbsence);
+  }
+
+  async list(): Promise<readonly BackupId[]> {
+    return (await readdir(this.path)).map(backupId);
+  }
+}
+
+export const exists = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (errnoOf(error) === "ENOENT") return false;
+      throw error;
+    },
+  );
+
+function ignoreAbsence(error: unknown): void {
+  if (errnoOf(error) !== "ENOENT") throw error;
+}
+
+async function renameUnlessDone(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || !(await exists(to))) throw error;
+  }
+}

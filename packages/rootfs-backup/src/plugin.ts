@@ -1,0 +1,190 @@
+import { join } from "node:path";
+import {
+  containerRegistry,
+  definePlugin,
+  errorMessage,
+  Lifetime,
+  openDatabase,
+  type BackupId,
+  type Health,
+  type Plugin,
+  type PluginContext,
+} from "@aeon/core";
+import { BackupMetrics } from "./backup-metrics.ts";
+import { backupService } from "./backup-service.ts";
+import { Backups } from "./backups.ts";
+import { captureHook } from "./capture/capture-hook.ts";
+import { Capturer } from "./capture/capturer.ts";
+import { Staging } from "./capture/staging.ts";
+import { backupConfig, type BackupConfig } from "./config.ts";
+import { errors } from "./errors.ts";
+import { PackQueue } from "./queue/pack-queue.ts";
+import { Packer } from "./queue/packer.ts";
+import { reconcile } from "./queue/reconcile.ts";
+import { BackupRecords } from "./records/backup-records.ts";
+import { BindingRecords } from "./records/binding-records.ts";
+import { LabelledPods } from "./records/labelled-pods.ts";
+import { RestoreRecords } from "./records/restore-records.ts";
+import { migrations } from "./records/schema.ts";
+import { LayerCache } from "./restore/layer-cache.ts";
+import { restoreHook } from "./restore/restore-hook.ts";
+import { Restorer } from "./restore/restorer.ts";
+import { posixStore } from "./store/posix-store.ts";
+import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
+
+export interface BackupPluginOptions {
+  /** How worker processes are started; this package's own entry when absent. */
+  readonly workerCommand?: WorkerCommand;
+}
+
+/** How often unused layers are looked for, and how long they stay. */
+const sweepIntervalMs = 3_600_000;
+const layerGraceMs = 3_600_000;
+const metricsIntervalMs = 10_000;
+
+/** Captures writable layers when containers go, stores them, and restores them into new containers. */
+export const backupPlugin = (options: BackupPluginOptions = {}): Plugin<typeof backupConfig> =>
+  definePlugin({ name: "backup", config: backupConfig, start: (context) => start(context, options) });
+
+const systemTime = (): bigint => BigInt(Date.now()) * 1_000_000n;
+
+async function start(
+  context: PluginContext<BackupConfig>,
+  options: BackupPluginOptions,
+): Promise<AsyncDisposable> {
+  const { config, log, root } = context;
+  const now = systemTime;
+  assertRoot(root);
+  await using life = new PartialLifetime();
+  const database = life.use(openDatabase({ path: join(root, "backup.db"), migrations }));
+  const registry = context.find(containerRegistry);
+  const worker = new ArchiveWorker(options.workerCommand);
+  const records = new BackupRecords(database);
+  const restores = new RestoreRecords(database);
+  const bindings = new BindingRecords(database);
+  const staging = await Staging.open(config.staging ?? join(root, "staging"));
+  const store = life.use(posixStore(config.store.path ?? join(root, "store")));
+  const layers = life.use(await LayerCache.open({ path: join(root, "layers"), store, worker, log }));
+  const metrics = new BackupMetrics(context.metrics);
+  const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
+  const packer = new Packer({
+    backups: records,
+    staging,
+    store,
+    worker,
+    registry,
+    level: config["compression-level"],
+    log,
+    now,
+    onPacked: (facts) => metrics.packed(facts),
+  });
+  const queue = life.use(
+    new PackQueue({
+      backups: records,
+      staging,
+      packer,
+      worker,
+      concurrency: config.concurrency,
+      log,
+      now,
+      onChange: (id) => backups.changed(id),
+    }),
+  );
+  backups.follow(queue);
+  const capturer = new Capturer({
+    policy: config["default-policy"],
+    stagingLimit: config["staging-limit"],
+    registry,
+    backups: records,
+    bindings,
+    labelledPods: new LabelledPods(database),
+    staging,
+    log,
+    now,
+    onStaged: () => queue.poke(),
+  });
+  const restorer = new Restorer({
+    registry,
+    restores,
+    bindings,
+    layers,
+    chainOf: (id, signal) => backups.chainOf(id, signal),
+    log,
+    now,
+  });
+  const strangers = await reconcile({ backups: records, staging, capturer, packer, log });
+  life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, metrics })));
+  life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
+  context.provide(backupService, backups);
+  watchHealth(context, { records, staging, strangers, limit: config["staging-limit"] });
+  life.every(metricsIntervalMs, () => metrics.queue(records, now()));
+  life.every(sweepIntervalMs, () => {
+    backups.sweepLayers(layerGraceMs).catch((error: unknown) => {
+      log.warn({ error: errorMessage(error) }, "unused layers not removed");
+    });
+  });
+  queue.poke();
+  return life.keep();
+}
+
+/** Ends what was started when the rest of the start fails. */
+class PartialLifetime extends Lifetime {
+  #kept = false;
+
+  /** The lifetime for the caller to end; leaving the scope no longer does. */
+  keep(): AsyncDisposable {
+    this.#kept = true;
+    return { [Symbol.asyncDispose]: () => super[Symbol.asyncDispose]() };
+  }
+
+  every(intervalMs: number, work: () => void): void {
+    const timer = setInterval(work, intervalMs).unref();
+    this.defer(() => clearInterval(timer));
+  }
+
+  override [Symbol.asyncDispose](): Promise<void> {
+    return this.#kept ? Promise.resolve() : super[Symbol.asyncDispose]();
+  }
+}
+
+function assertRoot(root: string): void {
+  if (root.includes(","))
+    throw errors.BACKUP_ROOT_INVALID(`${root} holds a comma, which overlay mount options cannot express`);
+}
+
+interface Watched {
+  readonly records: BackupRecords;
+  readonly staging: Staging;
+  readonly strangers: readonly BackupId[];
+  readonly limit: number;
+}
+
+function watchHealth(
+  context: PluginContext<BackupConfig>,
+  { records, staging, strangers, limit }: Watched,
+): void {
+  context.health("staging", (): Health => {
+    if (staging.problem !== undefined) return { ok: false, reason: staging.problem };
+    const { bytes, count } = records.waiting();
+    if (bytes >= limit)
+      return {
+        ok: false,
+        reason: `${count} captured layers of ${bytes} bytes wait to be stored; the limit is ${limit}`,
+      };
+    if (strangers.length > 0)
+      return {
+        ok: false,
+        reason: `${staging.path} holds folders that no record names: ${strangers.join(", ")}`,
+      };
+    return { ok: true };
+  });
+  context.health("store", (): Health => {
+    const failing = records.unfinished().filter(({ failure }) => failure !== undefined);
+    const [first] = failing;
+    if (first === undefined) return { ok: true };
+    return {
+      ok: false,
+      reason: `${failing.length} backups are not stored, the oldest (${first.id}): ${first.failure}`,
+    };
+  });
+}

@@ -1,0 +1,122 @@
+import { errorMessage, Lifetime, type BackupId, type Logger } from "@aeon/core";
+import type { Staging } from "../capture/staging.ts";
+import type { BackupRecord } from "../records/backup-record.ts";
+import type { BackupRecords } from "../records/backup-records.ts";
+import type { ArchiveWorker } from "../worker/archive-worker.ts";
+import { backOff } from "./back-off.ts";
+import type { Packer } from "./packer.ts";
+
+export interface PackQueueOptions {
+  readonly backups: BackupRecords;
+  readonly staging: Staging;
+  readonly packer: Packer;
+  readonly worker: ArchiveWorker;
+  /** Layers packed at the same time. */
+  readonly concurrency: number;
+  readonly log: Logger;
+  /** Nanoseconds since the epoch. */
+  readonly now: () => bigint;
+  /** Called after every change of a backup. */
+  readonly onChange: (id: BackupId) => void;
+}
+
+/**
+ * Stores what is staged, the oldest first, and then deletes the staged copy. The records are the queue, so
+ * nothing is lost with the process; what fails is tried again for ever, ever more seldom.
+ */
+export class PackQueue implements AsyncDisposable {
+  readonly #options: PackQueueOptions;
+  readonly #life = new Lifetime();
+  /** Backups being worked on. */
+  readonly #running = new Map<BackupId, Promise<void>>();
+  #measuring: Promise<void> | undefined;
+  readonly #unmeasurable = new Set<BackupId>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PackQueueOptions) {
+    this.#options = options;
+    this.#life.defer(async () => {
+      clearTimeout(this.#timer);
+      await Promise.all([...this.#running.values(), this.#measuring]);
+    });
+  }
+
+  isRunning(id: BackupId): boolean {
+    return this.#running.has(id);
+  }
+
+  /** Starts whatever is due, and comes back when the next one is. */
+  poke(): void {
+    if (this.#life.signal.aborted) return;
+    clearTimeout(this.#timer);
+    const { backups, concurrency, now } = this.#options;
+    const at = now();
+    let next: bigint | undefined;
+    for (const record of backups.unfinished()) {
+      if (record.state === "intent" || this.#running.has(record.id)) continue;
+      if (record.nextAttemptAt <= at && this.#running.size < concurrency) {
+        this.#start(record);
+        continue;
+      }
+      if (record.nextAttemptAt > at) next = earlier(next, record.nextAttemptAt);
+      if (record.stagedBytes === undefined) this.#measure(record);
+    }
+    if (next !== undefined)
+      this.#timer = setTimeout(() => this.poke(), Number((next - at) / 1_000_000n) + 1).unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#life[Symbol.asyncDispose]();
+  }
+
+  #start(record: BackupRecord): void {
+    const work = this.#work(record).finally(() => {
+      this.#running.delete(record.id);
+      this.#options.onChange(record.id);
+      this.poke();
+    });
+    this.#running.set(record.id, work);
+    this.#options.onChange(record.id);
+  }
+
+  /** Only what has to wait is measured, one at a time, so that the staging limit knows of it. */
+  #measure({ id }: BackupRecord): void {
+    if (this.#measuring !== undefined || this.#unmeasurable.has(id)) return;
+    const { backups, staging, worker, log } = this.#options;
+    const { signal } = this.#life;
+    this.#measuring = worker
+      .measure(staging.folder(id), signal)
+      .then((bytes) => backups.measured(id, bytes))
+      .catch((error: unknown) => {
+        if (!signal.aborted)
+          log.debug({ backup: id, error: errorMessage(error) }, "staged layer not measured");
+      })
+      .finally(() => {
+        this.#measuring = undefined;
+        this.poke();
+      });
+  }
+
+  async #work(record: BackupRecord): Promise<void> {
+    const { packer, backups, log, now } = this.#options;
+    const { signal } = this.#life;
+    try {
+      if (record.state === "staged") await packer.store(record, signal);
+      await packer.discard(record, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const wait = backOff(record.attempts + 1);
+      log.warn(
+        { backup: record.id, attempt: record.attempts + 1, retryInMs: wait, error: errorMessage(error) },
+        "backup not stored",
+      );
+      await backups
+        .failed(record.id, errorMessage(error), now() + BigInt(wait) * 1_000_000n)
+        .catch((cause: unknown) =>
+          log.error({ backup: record.id, error: errorMessage(cause) }, "failure not recorded"),
+        );
+    }
+  }
+}
+
+const earlier = (a: bigint | undefined, b: bigint): bigint => (a === undefined || b < a ? b : a);

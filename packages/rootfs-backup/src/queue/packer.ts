@@ -1,0 +1,112 @@
+import { randomBytes } from "node:crypto";
+import { readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { backupId, errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
+import type { Staging } from "../capture/staging.ts";
+import { reached } from "../capture/steps.ts";
+import type { BackupRecord } from "../records/backup-record.ts";
+import type { BackupRecords } from "../records/backup-records.ts";
+import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
+import type { BackupStore } from "../store/backup-store.ts";
+import type { ArchiveWorker } from "../worker/archive-worker.ts";
+
+export interface PackerOptions {
+  readonly backups: BackupRecords;
+  readonly staging: Staging;
+  readonly store: BackupStore;
+  readonly worker: ArchiveWorker;
+  readonly registry: ContainerRegistry | undefined;
+  /** zstd level, 1…19. */
+  readonly level: number;
+  readonly log: Logger;
+  /** Nanoseconds since the epoch. */
+  readonly now: () => bigint;
+  /** Told of every layer that was packed. */
+  readonly onPacked: (facts: {
+    readonly seconds: number;
+    readonly rawSize: number;
+    readonly size: number;
+  }) => void;
+}
+
+/** An archive with nothing in it but its root. */
+const emptyEntries = 1;
+
+/** Brings one staged backup into the store; every step may be repeated after a crash. */
+export class Packer {
+  readonly #options: PackerOptions;
+
+  constructor(options: PackerOptions) {
+    this.#options = options;
+  }
+
+  async store(record: BackupRecord, signal: AbortSignal): Promise<void> {
+    const { backups, staging, store, worker, registry, level, log, now, onPacked } = this.#options;
+    const { id } = record;
+    const startedAt = performance.now();
+    const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
+    try {
+      const request = { source: staging.layer(id), target: file, overlay: record.overlay, level };
+      const { layer, report } = await worker.pack(request, signal);
+      reached("packed", id);
+      onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });
+      const own: StoredLayer = { ...layer, backup: id, overlay: record.overlay };
+      const isEmpty = layer.entries === emptyEntries && record.parent !== undefined;
+      if (!isEmpty) await store.putLayer(file, own);
+      reached("layer-stored", id);
+      const stored = await store.putBackup(documentOf(record, isEmpty ? [] : [own], report));
+      reached("backup-stored", id);
+      const size = isEmpty ? 0 : layer.size;
+      await backups.stored(id, { digest: stored.digest, size, location: stored.location, storedAt: now() });
+      reached("recorded", id);
+      log.info(
+        { backup: id, bytes: size, entries: layer.entries, deviations: report.deviationCount },
+        "backup stored",
+      );
+    } finally {
+      await unlink(file).catch((error: unknown) => {
+        if (errnoOf(error) !== "ENOENT") throw error;
+      });
+    }
+    await registry?.transition(record.snapshotKey, "backed-up").catch((error: unknown) => {
+      log.debug(
+        { backup: id, error: toAeonError(error, "transition").message },
+        "container state not changed",
+      );
+    });
+  }
+
+  /** Deletes what attempts that were cut off have left in the spool. */
+  async cleanSpool(): Promise<void> {
+    const { backups, store } = this.#options;
+    const own = backups.ids();
+    const spool = await store.spool();
+    for (const name of await readdir(spool))
+      if (own.has(backupId(name.replace(/-[0-9a-f]{12}$/, "")))) await unlink(join(spool, name));
+  }
+
+  /** Deletes the staged copy of a stored backup. */
+  async discard({ id }: BackupRecord, signal: AbortSignal): Promise<void> {
+    const { backups, staging, worker } = this.#options;
+    await worker.remove(staging.folder(id), signal);
+    reached("discarded", id);
+    await backups.discarded(id);
+  }
+}
+
+function documentOf(
+  record: BackupRecord,
+  own: readonly StoredLayer[],
+  report: BackupDocument["report"],
+): BackupDocument {
+  const { id, identity, createdAt, parent } = record;
+  return {
+    format: 1,
+    id,
+    identity,
+    createdAt: String(createdAt),
+    ...(parent !== undefined && { parent: parent.id }),
+    layers: [...(parent?.layers ?? []), ...own],
+    report,
+  };
+}

@@ -1,0 +1,39 @@
+import { errorMessage, type BackupId, type Logger } from "@aeon/core";
+import type { Capturer } from "../capture/capturer.ts";
+import { exists, type Staging } from "../capture/staging.ts";
+import type { BackupRecords } from "../records/backup-records.ts";
+import type { Packer } from "./packer.ts";
+
+export interface ReconcileOptions {
+  readonly backups: BackupRecords;
+  readonly staging: Staging;
+  readonly capturer: Capturer;
+  readonly packer: Packer;
+  readonly log: Logger;
+}
+
+/**
+ * Puts right what the last process left half done, before new work starts. Gives the folders in staging that no
+ * record names: they are kept, since they may be somebody's only copy.
+ */
+export async function reconcile(options: ReconcileOptions): Promise<readonly BackupId[]> {
+  const { backups, staging, capturer, packer, log } = options;
+  for (const record of backups.unfinished()) {
+    const { id, state, upperdir } = record;
+    if (state !== "intent") continue;
+    if (await staging.has(id)) {
+      await capturer.resume(record);
+      log.info({ backup: id }, "interrupted capture finished");
+    } else if (!(await exists(upperdir))) {
+      log.error({ backup: id, upperdir }, "writable layer vanished before it was captured");
+      await staging.drop(id);
+      await backups.abandon(id);
+    }
+    // Else nothing was moved: containerd repeats the removal, and the capture with it.
+  }
+  await packer.cleanSpool().catch((error: unknown) => {
+    log.warn({ error: errorMessage(error) }, "spool of the store not cleaned");
+  });
+  const known = backups.ids();
+  return (await staging.list()).filter((id) => !known.has(id));
+}

@@ -1,0 +1,99 @@
+import { backupId, snapshotKey, type BackupId, type SnapshotKey } from "@aeon/core";
+import * as v from "valibot";
+import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
+import {
+  identitySchema,
+  layersSchema,
+  type BackupIdentity,
+  type StoredLayer,
+} from "../store/backup-document.ts";
+import { integer, optionalInteger, optionalText, text, type Row } from "./row.ts";
+
+/**
+ * `intent`: the layer may or may not have been moved. `staged`: it is in the staging folder.
+ * `stored`: it is in the store.
+ */
+export type BackupState = "intent" | "staged" | "stored";
+
+/** What has to be known before a layer is touched. */
+export interface NewBackup {
+  readonly id: BackupId;
+  readonly snapshotKey: SnapshotKey;
+  /** Tells a snapshot from a later one of the same key; nanoseconds since the epoch. */
+  readonly snapshotCreated: bigint;
+  /** Where the layer was. */
+  readonly upperdir: string;
+  readonly overlay: OverlayNamespace;
+  readonly identity: BackupIdentity;
+  /** What the container had been restored from. */
+  readonly parent?: { readonly id: BackupId; readonly layers: readonly StoredLayer[] };
+  readonly createdAt: bigint;
+}
+
+/** A backup that was made on this node. */
+export interface BackupRecord extends NewBackup {
+  readonly state: BackupState;
+  readonly storedAt?: bigint;
+  /** True once the staged copy is deleted. */
+  readonly discarded: boolean;
+  /** Bytes of the staged layer, once measured. */
+  readonly stagedBytes?: number;
+  /** How often storing it was tried. */
+  readonly attempts: number;
+  /** Not to be tried before; nanoseconds since the epoch. */
+  readonly nextAttemptAt: bigint;
+  /** Why the last attempt failed. */
+  readonly failure?: string;
+  /** Of the manifest, once stored. */
+  readonly digest?: string;
+  /** Bytes of the backup's own layer in the store, once stored. */
+  readonly size?: number;
+  readonly location?: string;
+}
+
+const stateSchema = v.picklist(["intent", "staged", "stored"]);
+const overlaySchema = v.picklist(["trusted", "user"]);
+
+export function recordOf(row: Row): BackupRecord {
+  const parent = optionalText(row, "parent");
+  const optional = {
+    storedAt: optionalInteger(row, "stored_at"),
+    failure: optionalText(row, "failure"),
+    digest: optionalText(row, "digest"),
+    location: optionalText(row, "location"),
+    stagedBytes: optionalNumber(row, "staged_bytes"),
+    size: optionalNumber(row, "size"),
+    parent:
+      parent === undefined
+        ? undefined
+        : { id: backupId(parent), layers: v.parse(layersSchema, JSON.parse(text(row, "parent_layers"))) },
+  };
+  return {
+    id: backupId(text(row, "id")),
+    snapshotKey: snapshotKey(text(row, "snapshot_key")),
+    snapshotCreated: integer(row, "snapshot_created"),
+    state: v.parse(stateSchema, row["state"]),
+    upperdir: text(row, "upperdir"),
+    overlay: v.parse(overlaySchema, row["overlay"]),
+    identity: v.parse(identitySchema, JSON.parse(text(row, "identity"))),
+    createdAt: integer(row, "created_at"),
+    discarded: integer(row, "discarded") === 1n,
+    attempts: Number(integer(row, "attempts")),
+    nextAttemptAt: integer(row, "next_attempt_at"),
+    ...present(optional),
+  };
+}
+
+function optionalNumber(row: Row, name: string): number | undefined {
+  const value = optionalInteger(row, name);
+  return value === undefined ? undefined : Number(value);
+}
+
+type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+/** Leaves out what is undefined. */
+export function present<T extends object>(value: T): Present<T> {
+  const kept: Present<T> = { ...value } as Present<T>;
+  for (const key in kept) if (kept[key] === undefined) delete kept[key];
+  return kept;
+}

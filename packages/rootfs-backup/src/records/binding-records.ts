@@ -1,0 +1,70 @@
+import { backupId, snapshotKey, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
+import * as v from "valibot";
+import { layersSchema, type StoredLayer } from "../store/backup-document.ts";
+import { integer, select, text, type Row } from "./row.ts";
+
+/** A snapshot that has the layers of a backup under it, from its first Mounts until it is removed. */
+export interface Binding {
+  readonly snapshotKey: SnapshotKey;
+  /** Tells a snapshot from a later one of the same key; nanoseconds since the epoch. */
+  readonly snapshotCreated: bigint;
+  readonly backup: BackupId;
+  /** The lowest first. */
+  readonly layers: readonly StoredLayer[];
+  readonly boundAt: bigint;
+}
+
+const bindingOf = (row: Row): Binding => ({
+  snapshotKey: snapshotKey(text(row, "snapshot_key")),
+  snapshotCreated: integer(row, "snapshot_created"),
+  backup: backupId(text(row, "backup")),
+  layers: v.parse(layersSchema, JSON.parse(text(row, "layers"))),
+  boundAt: integer(row, "bound_at"),
+});
+
+/** Durable bindings, with a copy in memory since every Mounts asks. */
+export class BindingRecords {
+  readonly #database: Database;
+  readonly #bindings: Map<SnapshotKey, Binding>;
+
+  constructor(database: Database) {
+    this.#database = database;
+    const all = database.read((sql) => select(sql, "SELECT * FROM binding").map(bindingOf));
+    this.#bindings = new Map(all.map((binding) => [binding.snapshotKey, binding]));
+  }
+
+  get(key: SnapshotKey): Binding | undefined {
+    return this.#bindings.get(key);
+  }
+
+  list(): readonly Binding[] {
+    return [...this.#bindings.values()];
+  }
+
+  /** Digests of the layers that a snapshot may be mounted on. */
+  layersInUse(): ReadonlySet<string> {
+    return new Set(this.list().flatMap(({ layers }) => layers.map(({ digest }) => digest)));
+  }
+
+  async bind(binding: Binding): Promise<void> {
+    const { snapshotKey: key, snapshotCreated, backup, layers, boundAt } = binding;
+    await this.#database.write(
+      (sql) =>
+        sql
+          .prepare(
+            `INSERT OR REPLACE INTO binding (snapshot_key, snapshot_created, backup, layers, bound_at)
+             VALUES (?, ?, ?, ?, ?)`,
+          )
+          .run(key, snapshotCreated, backup, JSON.stringify(layers), boundAt),
+      () => this.#bindings.set(key, binding),
+    );
+  }
+
+  async release(key: SnapshotKey): Promise<void> {
+    if (!this.#bindings.has(key)) return;
+    await this.#database.write(
+      (sql) => sql.prepare("DELETE FROM binding WHERE snapshot_key = ?").run(key),
+      () => this.#bindings.delete(key),
+    );
+  }
+}

@@ -1,0 +1,47 @@
+/** The package's tables; see openDatabase for how the steps are used. Times are nanoseconds since the epoch. */
+export const migrations: readonly string[] = [
+  `CREATE TABLE backup (
+    id TEXT PRIMARY KEY,
+    snapshot_key TEXT NOT NULL,
+    snapshot_created INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('intent', 'staged', 'stored')),
+    upperdir TEXT NOT NULL,
+    overlay TEXT NOT NULL CHECK (overlay IN ('trusted', 'user')),
+    identity TEXT NOT NULL,
+    parent TEXT,
+    parent_layers TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    stored_at INTEGER,
+    discarded INTEGER NOT NULL DEFAULT 0,
+    staged_bytes INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at INTEGER NOT NULL DEFAULT 0,
+    failure TEXT,
+    digest TEXT,
+    size INTEGER,
+    location TEXT,
+    UNIQUE (snapshot_key, snapshot_created)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX backup_open ON backup (state, discarded) WHERE state <> 'stored' OR discarded = 0;
+  CREATE TABLE restore (
+    namespace TEXT NOT NULL,
+    container_id TEXT NOT NULL,
+    backup TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed')),
+    requested_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    failure TEXT,
+    PRIMARY KEY (namespace, container_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE binding (
+    snapshot_key TEXT PRIMARY KEY,
+    snapshot_created INTEGER NOT NULL,
+    backup TEXT NOT NULL,
+    layers TEXT NOT NULL,
+    bound_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE labelled_pod (
+    uid TEXT PRIMARY KEY,
+    seen_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID`,
+];

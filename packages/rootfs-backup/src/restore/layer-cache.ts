@@ -1,0 +1,144 @@
+import { randomBytes } from "node:crypto";
+import { renameSync, statSync } from "node:fs";
+import { mkdir, readdir, rename, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, Lifetime, type Logger } from "@aeon/core";
+import { reached } from "../capture/steps.ts";
+import { exists } from "../capture/staging.ts";
+import type { StoredLayer } from "../store/backup-document.ts";
+import type { BackupStore } from "../store/backup-store.ts";
+import { hexOf } from "../store/digest.ts";
+import { syncFolder } from "../store/durable-files.ts";
+import type { ArchiveWorker } from "../worker/archive-worker.ts";
+
+export interface LayerCacheOptions {
+  /** The cache's folder; on the file system of the snapshots or any other that overlayfs takes as lower. */
+  readonly path: string;
+  readonly store: BackupStore;
+  readonly worker: ArchiveWorker;
+  readonly log: Logger;
+}
+
+const temporaryPrefix = "tmp-";
+
+/**
+ * Unpacked layers, each once, as `<hex>/fs` (`<hex>.user/fs` for mounts with `userxattr`). A folder of that name
+ * is complete, verified, on disk, and never changes.
+ */
+export class LayerCache implements AsyncDisposable {
+  readonly #options: LayerCacheOptions;
+  readonly #life = new Lifetime();
+  readonly #running = new Map<string, Promise<string>>();
+
+  private constructor(options: LayerCacheOptions) {
+    this.#options = options;
+    this.#life.defer(async () => {
+      await Promise.allSettled(this.#running.values());
+    });
+  }
+
+  static async open(options: LayerCacheOptions): Promise<LayerCache> {
+    await mkdir(options.path, { recursive: true, mode: 0o700 });
+    return new LayerCache(options);
+  }
+
+  /**
+   * The folder of the unpacked layer, unpacking it if need be. The work goes on when the caller gives up, and
+   * the next caller joins it. Rejects with what is wrong with the layer; nothing is left of it then.
+   */
+  async ensure(layer: StoredLayer): Promise<string> {
+    const name = nameOf(layer);
+    const running = this.#running.get(name) ?? this.#start(name, layer);
+    return running;
+  }
+
+  /** Deletes leftovers of interrupted work, and layers that nobody uses and nobody asked for within the grace. */
+  async sweep(inUse: () => ReadonlySet<string>, graceMs: number): Promise<readonly string[]> {
+    const { path, worker, log } = this.#options;
+    const removed: string[] = [];
+    for (const name of await readdir(path)) {
+      const doomed = this.#doom(name, inUse(), Date.now() - graceMs);
+      if (doomed === undefined) continue;
+      await worker.remove(join(path, doomed), this.#life.signal);
+      removed.push(name);
+    }
+    if (removed.length > 0) log.info({ removed: removed.length }, "unused layers removed");
+    return removed;
+  }
+
+  /**
+   * Takes an unused folder out of sight, so that a half-deleted layer is never found; undefined when it stays.
+   * Deciding and renaming must not be parted by other work, hence no waiting here.
+   */
+  #doom(name: string, inUse: ReadonlySet<string>, usedBefore: number): string | undefined {
+    const { path } = this.#options;
+    if (this.#isBusy(name)) return undefined;
+    if (name.startsWith(temporaryPrefix)) return name;
+    const folder = join(path, name);
+    if (inUse.has(`sha256:${name.slice(0, 64)}`) || statSync(folder).mtimeMs > usedBefore) return undefined;
+    const doomed = `${temporaryPrefix}${name}-${randomBytes(6).toString("hex")}`;
+    renameSync(folder, join(path, doomed));
+    return doomed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#life[Symbol.asyncDispose]();
+  }
+
+  #isBusy(name: string): boolean {
+    for (const running of this.#running.keys()) if (name.includes(running)) return true;
+    return false;
+  }
+
+  #start(name: string, layer: StoredLayer): Promise<string> {
+    const work = this.#ensure(name, layer).finally(() => this.#running.delete(name));
+    this.#running.set(name, work);
+    return work;
+  }
+
+  async #ensure(name: string, layer: StoredLayer): Promise<string> {
+    const folder = join(this.#options.path, name);
+    if (await exists(folder)) {
+      const now = new Date();
+      await utimes(folder, now, now);
+    } else await this.#unpack(folder, layer);
+    return join(folder, "fs");
+  }
+
+  async #unpack(folder: string, layer: StoredLayer): Promise<void> {
+    const { path, store, worker } = this.#options;
+    const { signal } = this.#life;
+    const temporary = join(path, `${temporaryPrefix}${nameOf(layer)}-${randomBytes(6).toString("hex")}`);
+    const source = await store.openLayer(layer, signal);
+    const { digest, size, diffId, rawSize, entries, overlay } = layer;
+    try {
+      await mkdir(temporary, { mode: 0o700 });
+      const target = join(temporary, "fs");
+      await worker.unpack(
+        { source, target, overlay, layer: { digest, size, diffId, rawSize, entries } },
+        signal,
+      );
+      reached("unpacked", digest);
+      await syncFolder(temporary);
+      await publishFolder(temporary, folder);
+      await syncFolder(path);
+      reached("layer-published", digest);
+    } catch (error) {
+      await worker.remove(temporary, signal).catch(() => {});
+      throw error;
+    }
+  }
+}
+
+const nameOf = ({ digest, overlay }: StoredLayer): string =>
+  overlay === "user" ? `${hexOf(digest)}.user` : hexOf(digest);
+
+/** Equal names mean equal content, so one that is there already will do. */
+async function publishFolder(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== "EEXIST" && errno !== "ENOTEMPTY") throw error;
+  }
+}

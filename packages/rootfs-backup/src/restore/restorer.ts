@@ -1,0 +1,188 @@
+import { mkdir, readdir } from "node:fs/promises";
+import {
+  containerId,
+  errorMessage,
+  isAeonError,
+  toAeonError,
+  type ContainerRegistry,
+  type ContainerState,
+  type HookContext,
+  type Logger,
+  type Mount,
+  type SnapshotInfo,
+  type SnapshotKey,
+} from "@aeon/core";
+import { containerKey } from "../capture/snapshot-key.ts";
+import { reached } from "../capture/steps.ts";
+import { writableLayer } from "../capture/writable-layer.ts";
+import { errors } from "../errors.ts";
+import type { Binding, BindingRecords } from "../records/binding-records.ts";
+import type { Restore, RestoreRecords } from "../records/restore-records.ts";
+import type { StoredLayer } from "../store/backup-document.ts";
+import { dressUpperdir } from "./dress-upperdir.ts";
+import type { LayerCache } from "./layer-cache.ts";
+import { layeredMounts, workdirOf } from "./layered-mounts.ts";
+
+export interface RestorerOptions {
+  readonly registry: ContainerRegistry | undefined;
+  readonly restores: RestoreRecords;
+  readonly bindings: BindingRecords;
+  readonly layers: LayerCache;
+  /** The chain of a backup, once it is stored; waits for one that is still being packed. */
+  readonly chainOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<readonly StoredLayer[]>;
+  readonly log: Logger;
+  /** Nanoseconds since the epoch. */
+  readonly now: () => bigint;
+}
+
+type Context = Pick<HookContext, "backend" | "caller" | "signal">;
+
+/** Puts the layers of a requested backup under a container. */
+export class Restorer {
+  readonly #options: RestorerOptions;
+  readonly #running = new Map<SnapshotKey, Promise<Binding | undefined>>();
+
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The mounts that the container has to get: with the layers of its backup, always the same ones, or undefined
+   * when nothing was restored into it. Rejects while the layers are not all there, so that no container ever
+   * starts with half of its files.
+   */
+  async mounts(
+    key: SnapshotKey,
+    mounts: readonly Mount[],
+    context: Context,
+  ): Promise<readonly Mount[] | undefined> {
+    const { bindings, restores } = this.#options;
+    if (bindings.get(key) === undefined && restores.idle) return undefined;
+    const upper = writableLayer(mounts);
+    if (upper === undefined) return undefined;
+    const info = await context.backend.stat({ key }, { caller: context.caller, signal: context.signal });
+    const binding = await this.#bound(key, info, upper.upperdir, context);
+    if (binding === undefined) return undefined;
+    const folders = await within(context.signal, this.#unpack(binding.layers));
+    if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
+    return layeredMounts(mounts, folders);
+  }
+
+  #bound(
+    key: SnapshotKey,
+    info: SnapshotInfo,
+    upperdir: string,
+    context: Context,
+  ): Promise<Binding | undefined> {
+    const existing = this.#options.bindings.get(key);
+    if (existing?.snapshotCreated === info.createdAt) return Promise.resolve(existing);
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const restore = this.#requested(key);
+    if (restore === undefined) return Promise.resolve(undefined);
+    const work = this.#restore(restore, key, info, upperdir, context).finally(() =>
+      this.#running.delete(key),
+    );
+    this.#running.set(key, work);
+    return work;
+  }
+
+  #requested(key: SnapshotKey): Restore | undefined {
+    const { registry, restores } = this.#options;
+    const parts = containerKey(key);
+    if (parts === undefined) return undefined;
+    const entry = registry?.bySnapshot(key);
+    return restores.pending(parts.namespace, entry?.containerId ?? containerId(parts.clientKey));
+  }
+
+  async #restore(
+    restore: Restore,
+    key: SnapshotKey,
+    info: SnapshotInfo,
+    upperdir: string,
+    { signal }: Context,
+  ): Promise<Binding | undefined> {
+    const { restores, log, now } = this.#options;
+    if ((await readdir(upperdir)).length > 0) {
+      const failure = `container ${restore.containerId} has been started before, so nothing is restored into it`;
+      log.error({ snapshot: key, backup: restore.backupId }, failure);
+      await restores.finish(restore, now(), failure);
+      return undefined;
+    }
+    this.#transition(key, "restoring");
+    try {
+      return await this.#bind(restore, key, info, upperdir, signal);
+    } catch (error) {
+      const failure = errorMessage(error);
+      await restores.note(restore, failure);
+      this.#transition(key, "failed", failure);
+      throw error;
+    }
+  }
+
+  async #bind(
+    restore: Restore,
+    key: SnapshotKey,
+    info: SnapshotInfo,
+    upperdir: string,
+    signal: AbortSignal,
+  ): Promise<Binding> {
+    const { restores, bindings, chainOf, log, now } = this.#options;
+    const layers = await chainOf(restore.backupId, signal);
+    const folders = await within(signal, this.#unpack(layers));
+    const top = folders.at(-1);
+    if (top !== undefined) dressUpperdir(upperdir, top);
+    reached("dressed", restore.backupId);
+    const binding = {
+      snapshotKey: key,
+      snapshotCreated: info.createdAt,
+      backup: restore.backupId,
+      layers,
+      boundAt: now(),
+    };
+    await bindings.bind(binding);
+    reached("bound", restore.backupId);
+    await restores.finish(restore, now());
+    reached("restored", restore.backupId);
+    this.#transition(key, "ready");
+    log.info({ snapshot: key, backup: restore.backupId, layers: layers.length }, "backup restored");
+    return binding;
+  }
+
+  async #unpack(layers: readonly StoredLayer[]): Promise<readonly string[]> {
+    return await Promise.all(layers.map((layer) => this.#options.layers.ensure(layer)));
+  }
+
+  /** The registry may not know the snapshot, or know it in another state; the restore does not depend on it. */
+  #transition(key: SnapshotKey, state: ContainerState, failure?: string): void {
+    const { registry, log } = this.#options;
+    registry?.transition(key, state, failure).catch((error: unknown) => {
+      log.debug({ snapshot: key, state, error: errorMessage(error) }, "container state not changed");
+    });
+  }
+}
+
+/** Waits for work that goes on without the caller. */
+async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  // When the caller gives up nobody else may be left to hear of a failure.
+  work.catch(() => {});
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The error that containerd gets: nothing that it could take for an answer about the snapshot. */
+export function restoreFailure(error: unknown, key: SnapshotKey): Error {
+  if (isAeonError(error, "failed-precondition") || isAeonError(error, "unavailable")) return error;
+  const cause = toAeonError(error, `restore into ${key}`);
+  return errors.RESTORE_FAILED(
+    `the backup requested for snapshot ${key} cannot be restored: ${cause.message}`,
+    { cause },
+  );
+}

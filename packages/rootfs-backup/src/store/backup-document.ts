@@ -1,0 +1,64 @@
+import * as v from "valibot";
+import { digestPattern } from "./digest.ts";
+
+const digest = v.pipe(v.string(), v.regex(digestPattern));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Nanoseconds since the epoch as decimal digits, since JSON has no such integers. */
+const time = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
+
+const layer = v.object({
+  digest,
+  size: count,
+  diffId: digest,
+  rawSize: count,
+  entries: count,
+  /** The backup that added this layer. */
+  backup: v.string(),
+  overlay: v.picklist(["trusted", "user"]),
+});
+
+const pod = v.object({ namespace: v.string(), name: v.string(), uid: v.string(), container: v.string() });
+
+const deviation = v.object({
+  kind: v.picklist(["skipped", "dropped", "torn"]),
+  path: v.string(),
+  reason: v.string(),
+});
+
+/** Whose layer a backup is; learnt before the container went. */
+export const identitySchema = v.object({
+  namespace: v.string(),
+  containerId: v.string(),
+  snapshotKey: v.string(),
+  image: v.optional(v.string()),
+  labels: v.record(v.string(), v.string()),
+  pod: v.optional(pod),
+  exit: v.optional(v.object({ code: v.number(), at: time })),
+  outOfMemory: v.optional(v.boolean()),
+});
+
+/** What a store knows of a backup, layer data aside. */
+export const backupSchema = v.object({
+  /** Readers refuse other numbers. */
+  format: v.literal(1),
+  id: v.string(),
+  identity: identitySchema,
+  createdAt: time,
+  /** The backup that the container had been restored from. */
+  parent: v.optional(v.string()),
+  /** The lowest first; the last is the container's own changes unless it made none. */
+  layers: v.array(layer),
+  report: v.object({
+    counts: v.record(v.string(), count),
+    deviations: v.array(deviation),
+    deviationCount: count,
+  }),
+});
+
+/** One layer of a chain, with all that is needed to verify it. */
+export type StoredLayer = v.InferOutput<typeof layer>;
+export type BackupIdentity = v.InferOutput<typeof identitySchema>;
+/** A backup as a store holds it. */
+export type BackupDocument = v.InferOutput<typeof backupSchema>;
+
+export const layersSchema = v.array(layer);

@@ -1,0 +1,103 @@
+import * as v from "valibot";
+import { errors } from "../errors.ts";
+import { backupSchema, type BackupDocument, type StoredLayer } from "./backup-document.ts";
+import { digestOf, digestPattern } from "./digest.ts";
+
+const mediaTypes = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  config: "application/vnd.oci.image.config.v1+json",
+  layer: "application/vnd.oci.image.layer.v1.tar+zstd",
+  artifact: "application/vnd.aeon.backup.v1",
+} as const;
+
+const descriptor = v.object({
+  mediaType: v.string(),
+  digest: v.pipe(v.string(), v.regex(digestPattern)),
+  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
+});
+/** Points to a blob: its type, digest and size. */
+export type Descriptor = v.InferOutput<typeof descriptor>;
+
+const manifestSchema = v.object({
+  schemaVersion: v.literal(2),
+  mediaType: v.literal(mediaTypes.manifest),
+  config: descriptor,
+  layers: v.array(descriptor),
+});
+const configSchema = v.object({ "io.aeon.backup": backupSchema });
+const refSchema = v.object({ manifest: descriptor });
+
+/** A JSON blob with its descriptor. */
+export interface JsonBlob {
+  readonly bytes: Buffer;
+  readonly descriptor: Descriptor;
+}
+
+const jsonBlob = (mediaType: string, value: unknown): JsonBlob => {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
+};
+
+/** Node's name of the architecture is not OCI's. */
+const architecture = process.arch === "x64" ? "amd64" : process.arch;
+
+/** The blobs that describe a backup as an OCI image: the configuration, which carries the document, and the manifest. */
+export function describeImage(document: BackupDocument): {
+  readonly config: JsonBlob;
+  readonly manifest: JsonBlob;
+} {
+  const config = jsonBlob(mediaTypes.config, {
+    created: new Date(Number(BigInt(document.createdAt) / 1_000_000n)).toISOString(),
+    architecture,
+    os: "linux",
+    rootfs: { type: "layers", diff_ids: document.layers.map(({ diffId }) => diffId) },
+    "io.aeon.backup": document,
+  });
+  const manifest = jsonBlob(mediaTypes.manifest, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    artifactType: mediaTypes.artifact,
+    config: config.descriptor,
+    layers: document.layers.map(layerDescriptor),
+    annotations: { "io.aeon.format": "1", "io.aeon.backup": document.id },
+  });
+  return { config, manifest };
+}
+
+const layerDescriptor = ({ digest, size, diffId, rawSize, backup }: StoredLayer) => ({
+  mediaType: mediaTypes.layer,
+  digest,
+  size,
+  annotations: { "io.aeon.diff-id": diffId, "io.aeon.raw-size": String(rawSize), "io.aeon.backup": backup },
+});
+
+export const encodeRef = (manifest: Descriptor): Buffer => Buffer.from(`${JSON.stringify({ manifest })}\n`);
+export const parseRef = (bytes: Buffer, name: string): Descriptor => parse(refSchema, bytes, name).manifest;
+export const parseManifest = (bytes: Buffer, name: string): { readonly config: Descriptor } =>
+  parse(manifestSchema, bytes, name);
+export const parseConfig = (bytes: Buffer, name: string): BackupDocument =>
+  parse(configSchema, bytes, name)["io.aeon.backup"];
+
+/** Throws `BACKUP_DAMAGED` unless the bytes are what the descriptor says. */
+export function verifyBlob(bytes: Buffer, { digest, size }: Descriptor): Buffer {
+  if (bytes.length !== size || digestOf(bytes) !== digest)
+    throw errors.BACKUP_DAMAGED(`blob ${digest} does not have its content`, { details: { digest, size } });
+  return bytes;
+}
+
+function parse<Schema extends v.GenericSchema>(
+  schema: Schema,
+  bytes: Buffer,
+  name: string,
+): v.InferOutput<Schema> {
+  try {
+    return v.parse(schema, JSON.parse(bytes.toString()));
+  } catch (error) {
+    throw errors.BACKUP_DAMAGED(
+      `${name} is not what aeon writes: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

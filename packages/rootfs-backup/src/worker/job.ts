@@ -1,0 +1,39 @@
+import * as v from "valibot";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const overlay = v.picklist(["trusted", "user"]);
+const layer = v.object({
+  digest: v.string(),
+  size: count,
+  diffId: v.string(),
+  rawSize: count,
+  entries: count,
+});
+const report = v.object({
+  counts: v.record(v.string(), count),
+  deviations: v.array(
+    v.object({ kind: v.picklist(["skipped", "dropped", "torn"]), path: v.string(), reason: v.string() }),
+  ),
+  deviationCount: count,
+});
+
+/** What a worker process is asked to do: one job per process, as JSON on its standard input. */
+export const jobSchema = v.variant("job", [
+  v.object({ job: v.literal("pack"), source: v.string(), target: v.string(), overlay, level: count }),
+  v.object({ job: v.literal("unpack"), source: v.string(), target: v.string(), overlay, layer }),
+  v.object({ job: v.literal("remove"), path: v.string() }),
+  v.object({ job: v.literal("measure"), path: v.string() }),
+]);
+export type Job = v.InferOutput<typeof jobSchema>;
+
+/** What each job gives, as JSON on standard output. */
+export const results = {
+  pack: v.object({ layer, report }),
+  unpack: v.object({}),
+  remove: v.object({}),
+  measure: v.object({ bytes: count }),
+} as const;
+/** A failed job, on standard output; `status` is a gRPC status number. */
+export const failureSchema = v.object({
+  error: v.object({ status: count, reason: v.string(), message: v.string() }),
+});

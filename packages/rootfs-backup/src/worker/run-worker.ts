@@ -1,0 +1,47 @@
+import { constants, setPriority } from "node:os";
+import { text } from "node:stream/consumers";
+import { grpcStatusOf, linux, toAeonError } from "@aeon/core";
+import * as v from "valibot";
+import { measureTree } from "../archive/measure-tree.ts";
+import { packFile, unpackFile } from "../archive/layer-file.ts";
+import { removeTree } from "../archive/remove-tree.ts";
+import { jobSchema, type Job } from "./job.ts";
+
+/**
+ * The main function of a worker process: runs the job on standard input and writes its result to standard
+ * output. Work that nobody waits for runs at the lowest priority. Ends when the agent does. Resolves to the
+ * process's exit code.
+ */
+export async function runWorker(): Promise<number> {
+  linux.signalOnParentDeath("SIGKILL");
+  process.umask(0);
+  try {
+    const job = v.parse(jobSchema, JSON.parse(await text(process.stdin)));
+    if (job.job !== "unpack") setPriority(constants.priority.PRIORITY_LOW);
+    answer(await run(job));
+    return 0;
+  } catch (error) {
+    const { code, reason, message } = toAeonError(error, "archive worker");
+    answer({ error: { status: grpcStatusOf(code), reason, message } });
+    return 1;
+  }
+}
+
+const answer = (value: unknown): void => {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+};
+
+async function run(job: Job): Promise<object> {
+  switch (job.job) {
+    case "pack":
+      return packFile(job);
+    case "unpack":
+      await unpackFile(job);
+      return {};
+    case "remove":
+      removeTree(job.path);
+      return {};
+    case "measure":
+      return { bytes: measureTree(job.path) };
+  }
+}
