@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { containers, sandbox } from "@aeon/proto";
+import { containers } from "@aeon/proto";
 import type { ChannelOptions } from "@grpc/grpc-js";
 import { Connection } from "./connection.ts";
 import { Container, containerInfoOf, type ContainerInfo } from "./container.ts";
@@ -22,6 +22,7 @@ import {
 } from "./introspection.ts";
 import { Leases, type NewLease } from "./leases.ts";
 import { Namespaces } from "./namespaces.ts";
+import { sandboxesOf, type SandboxInfo } from "./sandboxes.ts";
 import { SnapshotClient } from "./snapshots.ts";
 
 export interface ConnectOptions {
@@ -140,9 +141,9 @@ export class Client implements AsyncDisposable {
     return reply.containers.map(containerInfoOf);
   }
 
-  /** Sandbox records (pods, since containerd 2.0). */
-  async sandboxes(filters: readonly string[] = [], options?: CallOptions) {
-    return (await this.service(sandbox.Store).list({ filters: [...filters] }, options)).list;
+  /** Sandbox records: pods, if CRI runs on containerd 2.0 or later. */
+  sandboxes(filters: readonly string[] = [], options?: CallOptions): Promise<readonly SandboxInfo[]> {
+    return sandboxesOf(this.#connection, filters, options);
   }
 
   /** The plain typed client of any service behind the socket. */

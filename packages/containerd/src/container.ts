@@ -103,7 +103,7 @@ export class Container {
 
   /** Mounts the snapshot and sets the container up; `start` on the result runs it. */
   async newTask(task: TaskOptions = {}, options: CallOptions = {}): Promise<Task> {
-    const { snapshotter, snapshotKey: key } = await this.info(options);
+    const { snapshotter, snapshotKey: key, spec } = await this.info(options);
     const mounts =
       key === ""
         ? []
@@ -111,7 +111,7 @@ export class Container {
             { key: snapshotKey(key) },
             options.signal && { signal: options.signal },
           );
-    const stdio = await Stdio.open(task);
+    const stdio = await Stdio.open({ terminal: spec?.process?.terminal ?? false, ...task });
     try {
       const reply = await this.#connection.service(tasks.Tasks).create(
         {

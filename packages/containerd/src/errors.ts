@@ -11,6 +11,11 @@ export const errors = defineErrors({
     when: "A socket path is relative, longer than 107 bytes, or names something that is not a socket.",
     remedy: "Use a short absolute path that is free or a left-over socket.",
   },
+  CONNECTION_CLOSED: {
+    code: "unavailable",
+    when: "A call is made on a client that was disposed.",
+    remedy: "Keep the client until the last call has ended.",
+  },
   REPLY_INCOMPLETE: {
     code: "internal",
     when: "containerd answered a call without the message that the answer has to carry.",

@@ -30,5 +30,6 @@ export {
 export type { StdioOptions } from "./process/stdio.ts";
 export { Task, type ExecOptions, type TaskProcess } from "./process/task.ts";
 export type { RuncOptions } from "./runtime-any.ts";
+export type { SandboxInfo } from "./sandboxes.ts";
 export { mountMessage, mountOf, SnapshotClient, snapshotInfoMessage, snapshotInfoOf } from "./snapshots.ts";
 export { nanosOf, timestampOf } from "./values.ts";

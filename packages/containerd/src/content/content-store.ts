@@ -107,14 +107,16 @@ export class ContentStore {
    */
   async ingest(request: IngestRequest, options: CallOptions = {}): Promise<Digest> {
     const { labels = {}, open, ...writerOptions } = request;
+    let { expected } = request;
     try {
       await using writer = await this.#unlocked(writerOptions, options);
       for await (const data of open(writer.offset)) await writer.write(data);
+      expected ??= writer.digest;
       return await writer.commit({ labels });
     } catch (error) {
-      if (request.expected === undefined || !isAeonError(error, "already-exists")) throw error;
-      if (Object.keys(labels).length > 0) await this.setLabels(request.expected, labels, options);
-      return request.expected;
+      if (expected === undefined || !isAeonError(error, "already-exists")) throw error;
+      if (Object.keys(labels).length > 0) await this.setLabels(expected, labels, options);
+      return expected;
     }
   }
 

@@ -44,6 +44,7 @@ export class ContentWriter implements AsyncDisposable {
   readonly #options: WriterOptions;
   readonly #call: Duplex<Request, content.WriteContentResponse>;
   #offset = 0n;
+  #digest: Digest | undefined;
 
   private constructor(options: WriterOptions, call: Duplex<Request, content.WriteContentResponse>) {
     this.#options = options;
@@ -76,12 +77,18 @@ export class ContentWriter implements AsyncDisposable {
     return Number(this.#offset);
   }
 
+  /** Digest of everything received, once something was written. */
+  get digest(): Digest | undefined {
+    return this.#digest;
+  }
+
   /** Appends. */
   async write(data: Uint8Array): Promise<void> {
     for (let start = 0; start < data.length; start += pieceBytes) {
       const piece = data.subarray(start, start + pieceBytes);
       const reply = await this.#ask(content.WriteAction.WRITE, { offset: this.#offset, data: piece });
       this.#offset = reply.offset;
+      this.#digest = parseDigest(reply.digest);
     }
   }
 

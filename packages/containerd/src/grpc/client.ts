@@ -7,6 +7,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { CallOptions as GrpcCallOptions, ServiceError } from "@grpc/grpc-js";
 import type { Caller } from "@aeon/core";
+import { errors } from "../errors.ts";
 import { GrpcChannel, type ChannelAddress } from "./channel.ts";
 import { metadataOf } from "./metadata.ts";
 import { methodDefinition } from "./service-definition.ts";
@@ -53,6 +54,18 @@ function checkSignal(method: Method, signal: AbortSignal | undefined): void {
   }
 }
 
+/** grpc-js throws at once on a closed channel. */
+function started<Call>(method: Method, start: () => Call): Call {
+  try {
+    return start();
+  } catch (error) {
+    const { address } = method.channel;
+    throw errors.CONNECTION_CLOSED(`${describe(method)}: the connection to ${address} was closed`, {
+      cause: error,
+    });
+  }
+}
+
 /** Runs one call with a single reply; `start` gets grpc-js's callback. */
 function reply(
   method: Method,
@@ -61,11 +74,13 @@ function reply(
 ): Promise<Message> {
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
   const cleanup: (() => void)[] = [];
-  const call = start((error, value) => {
-    for (const step of cleanup) step();
-    if (value === undefined) reject(errorOfStatus(error, describe(method), options.signal));
-    else resolve(value);
-  });
+  const call = started(method, () =>
+    start((error, value) => {
+      for (const step of cleanup) step();
+      if (value === undefined) reject(errorOfStatus(error, describe(method), options.signal));
+      else resolve(value);
+    }),
+  );
   cleanup.push(cancelOn(options.signal, call));
   return promise;
 }
@@ -183,13 +198,15 @@ async function* serverStream(
 ): AsyncGenerator<Message, void, undefined> {
   checkSignal(method, options.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
-  const call = method.channel.raw.makeServerStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    create(method.desc.input, request),
-    metadataFor(method, options),
-    settingsOf(options),
+  const call = started(method, () =>
+    method.channel.raw.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      create(method.desc.input, request),
+      metadataFor(method, options),
+      settingsOf(options),
+    ),
   );
   // The iterator reports errors; this listener only keeps a late one from ending the process.
   call.on("error", () => {});
@@ -203,12 +220,14 @@ async function* bidiStream(
 ): AsyncGenerator<Message, void, undefined> {
   checkSignal(method, options.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
-  const call = method.channel.raw.makeBidiStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    metadataFor(method, options),
-    settingsOf(options),
+  const call = started(method, () =>
+    method.channel.raw.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadataFor(method, options),
+      settingsOf(options),
+    ),
   );
   let ended = false;
   let sourceError: { readonly error: unknown } | undefined;

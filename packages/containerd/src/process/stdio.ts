@@ -14,7 +14,7 @@ export interface StdioOptions {
   /** `pipe` gives `process.stdout` to read from; a stream is written to and not ended. */
   readonly stdout?: Writable | "pipe";
   readonly stderr?: Writable | "pipe";
-  /** Gives the process a pseudo terminal; both outputs come on stdout. */
+  /** A pseudo terminal: both outputs come on stdout. As the container's spec says when absent. */
   readonly terminal?: boolean;
 }
 

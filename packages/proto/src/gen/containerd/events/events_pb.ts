@@ -238,7 +238,7 @@ export const NamespaceDeleteSchema: GenMessage<NamespaceDelete> = /*@__PURE__*/
   messageDesc(file_containerd_events_events, 7);
 
 /**
- * Topic /sandbox/create.
+ * Topic /sandboxes/create.
  *
  * @generated from message containerd.events.SandboxCreate
  */
@@ -257,7 +257,7 @@ export const SandboxCreateSchema: GenMessage<SandboxCreate> = /*@__PURE__*/
   messageDesc(file_containerd_events_events, 8);
 
 /**
- * Topic /sandbox/start.
+ * Topic /sandboxes/start.
  *
  * @generated from message containerd.events.SandboxStart
  */
@@ -276,7 +276,7 @@ export const SandboxStartSchema: GenMessage<SandboxStart> = /*@__PURE__*/
   messageDesc(file_containerd_events_events, 9);
 
 /**
- * Topic /sandbox/exit.
+ * Topic /sandboxes/exit.
  *
  * @generated from message containerd.events.SandboxExit
  */
