@@ -61,6 +61,8 @@ export interface SnapshotterRuntime extends AsyncDisposable {
    * before. Throws `SOCKET_IN_USE`.
    */
   listen(): Promise<void>;
+  /** Removes the socket and resolves when the calls under way have ended; hooks and everything else stay. */
+  stopListening(): Promise<void>;
   /** Opens log files anew after a rotation. */
   reopenLogs(): void;
   health(): Health;
@@ -125,7 +127,7 @@ interface Parts {
 
 class Runtime implements SnapshotterRuntime {
   readonly #parts: Parts;
-  #serving: Promise<void> | undefined;
+  #serving: Promise<AsyncDisposable> | undefined;
   #listening = false;
 
   constructor(parts: Parts) {
@@ -148,8 +150,15 @@ class Runtime implements SnapshotterRuntime {
     return this.#listening;
   }
 
-  listen(): Promise<void> {
-    return (this.#serving ??= this.#serve());
+  async listen(): Promise<void> {
+    await (this.#serving ??= this.#serve());
+  }
+
+  async stopListening(): Promise<void> {
+    // Whoever called listen learns of its failure.
+    const server = await this.#serving?.catch(() => undefined);
+    this.#listening = false;
+    await server?.[Symbol.asyncDispose]();
   }
 
   reopenLogs(): void {
@@ -166,10 +175,11 @@ class Runtime implements SnapshotterRuntime {
     await this.#parts.life[Symbol.asyncDispose]();
   }
 
-  async #serve(): Promise<void> {
+  async #serve(): Promise<AsyncDisposable> {
     const { life, pipeline, socket, log } = this.#parts;
-    life.use(await serveSnapshotter({ snapshotter: pipeline, socket, log, signal: life.signal }));
+    const server = life.use(await serveSnapshotter({ snapshotter: pipeline, socket, log, signal: life.signal }));
     this.#listening = true;
     life.defer(() => void (this.#listening = false));
+    return server;
   }
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { SonicBoom } from "sonic-boom";
+import sonicBoom, { type SonicBoom } from "sonic-boom";
 import {
   errorMessage,
   silentLogger,
@@ -67,7 +67,7 @@ export interface AuditLog extends AsyncDisposable {
 /** Opens the audit log; throws `AUDIT_LOG_UNUSABLE` when the file cannot be opened. */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const { path } = options;
-  const file = new SonicBoom({ dest: path, append: true, mode: 0o600, sync: false, maxLength: bufferLimit });
+  const file = new sonicBoom.SonicBoom({ dest: path, append: true, mode: 0o600, sync: false, maxLength: bufferLimit });
   try {
     await once(file, "ready");
   } catch (error) {

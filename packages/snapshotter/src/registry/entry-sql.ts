@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import {
+  containerId,
   namespace,
   snapshotKey,
   type ContainerEntry,
@@ -96,7 +97,7 @@ export function updateExit(
 export function updateStarted(sql: DatabaseSync, key: SnapshotKey, at: bigint): void {
   sql
     .prepare(
-      `UPDATE container SET exit_code = NULL, exited_at = NULL, out_of_memory = 0, updated_at = ?,
+      `UPDATE container SET started = 1, exit_code = NULL, exited_at = NULL, out_of_memory = 0, updated_at = ?,
        state = CASE state WHEN 'preparing' THEN 'ready' ELSE state END WHERE snapshot_key = ?`,
     )
     .run(at, key);
@@ -179,6 +180,18 @@ export const selectKnown = (sql: DatabaseSync): ReadonlyMap<SnapshotKey, KnownEn
         snapshotKey(textOf(row, "snapshot_key")),
         { createdAt: integerOf(row, "created_at"), removed: row["removed_at"] !== null },
       ]),
+  );
+
+/** Containers in a namespace whose task is thought to run, with their snapshots. */
+export const selectRunning = (sql: DatabaseSync, space: Namespace): ReadonlyMap<ContainerId, SnapshotKey> =>
+  new Map(
+    prepared(
+      sql,
+      `SELECT container_id, snapshot_key FROM container
+       WHERE namespace = ? AND started = 1 AND exited_at IS NULL AND container_id IS NOT NULL`,
+    )
+      .all(space)
+      .map((row) => [containerId(textOf(row, "container_id")), snapshotKey(textOf(row, "snapshot_key"))]),
   );
 
 /** Namespaces that have entries. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   containerId,
   errorMessage,
@@ -14,6 +15,8 @@ import type { EntryStore } from "./entry-store.ts";
 
 /** Milliseconds one look-up at containerd may take. */
 const lookupLimitMs = 1000;
+/** Milliseconds between attempts while containerd is not reached. */
+const retryPauseMs = 50;
 /** Look-ups under way; further ones are left to reconciliation. */
 const concurrencyLimit = 64;
 /** Milliseconds between two listings of a namespace's containers for keys that are no container's id. */
@@ -89,7 +92,7 @@ export class Learner {
     source: ContainerSource,
     signal: AbortSignal,
   ): Promise<ContainerRecord | undefined> {
-    const named = await getOrUndefined(source, namespace, clientKey, signal);
+    const named = await whenAvailable(() => getOrUndefined(source, namespace, clientKey, signal), signal);
     if (named?.snapshotKey === clientKey) return named;
     const at = performance.now();
     if (at - (this.#listedAt.get(namespace) ?? -Infinity) < listIntervalMs) return undefined;
@@ -110,6 +113,18 @@ async function getOrUndefined(
   } catch (error) {
     if (isAeonError(error, "invalid-argument")) return undefined;
     throw error;
+  }
+}
+
+/** Tries again while containerd is not reached: right after its restart the connection is not up yet. */
+async function whenAvailable<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAeonError(error, "unavailable")) throw error;
+      await sleep(retryPauseMs, undefined, { signal });
+    }
   }
 }
 

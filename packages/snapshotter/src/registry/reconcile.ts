@@ -9,6 +9,7 @@ import {
   selectByContainer,
   selectKnown,
   selectNamespaces,
+  selectRunning,
   selectUnidentified,
   updateExit,
   updateStarted,
@@ -22,6 +23,8 @@ const nanosecondsPerSecond = 1_000_000_000n;
 const graceSeconds = 600n;
 /** The same for a container whose backup failed: somebody may want to know why. */
 const failedGraceSeconds = 7n * 24n * 3600n;
+/** Of a task that ended while nobody listened; containerd uses the same number for it. */
+const unknownExitCode = 255;
 /** Milliseconds one pass may spend on the backend, and on containerd. */
 const passLimitMs = 30_000;
 
@@ -116,9 +119,20 @@ async function withNamespace(
   const records = await source.list(space, signal);
   const unidentified = store.read((sql) => selectUnidentified(sql, space));
   for (const record of records) if (unidentified.has(record.snapshotKey)) learner.assign(space, record);
-  if (records.length === 0) return;
+  await withTasks(store, source, space, now, signal);
+}
+
+async function withTasks(
+  store: EntryStore,
+  source: ContainerSource,
+  space: Namespace,
+  now: () => bigint,
+  signal: AbortSignal,
+): Promise<void> {
   const askedAt = now();
+  const unseen = new Map(store.read((sql) => selectRunning(sql, space)));
   for (const { id, running, exit } of await source.tasks(space, signal)) {
+    unseen.delete(id);
     const entry = store.read((sql) => selectByContainer(sql, space, id));
     if (entry === undefined) continue;
     const key = entry.snapshotKey;
@@ -127,5 +141,9 @@ async function withNamespace(
       store.gather(key, (sql, at) => updateExit(sql, key, exit, at));
     else if (running && (isOld || (entry.exit === undefined && entry.state === "preparing")))
       store.gather(key, (sql, at) => updateStarted(sql, key, at));
+  }
+  for (const key of unseen.values()) {
+    if (store.get(key)?.exit !== undefined) continue;
+    store.gather(key, (sql, at) => updateExit(sql, key, { code: unknownExitCode, at: askedAt }, at));
   }
 }

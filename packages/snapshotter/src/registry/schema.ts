@@ -12,6 +12,7 @@ export const migrations: readonly string[] = [
     pod TEXT,
     sandbox INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL,
+    started INTEGER NOT NULL DEFAULT 0,
     exit_code INTEGER,
     exited_at INTEGER,
     out_of_memory INTEGER NOT NULL DEFAULT 0,
