@@ -54,3 +54,6 @@ export interface ContainerRegistry {
 
 /** Provided by the snapshotter; required by whoever acts on containers. */
 export const containerRegistry: Capability<ContainerRegistry> = capability("container-registry");
+
+/** The namespaces whose containers aeon looks after; provided by the agent unless it is all of them. */
+export const watchedNamespaces: Capability<readonly Namespace[]> = capability("watched-namespaces");

@@ -1,23 +1,23 @@
-import { backupId, containerId, namespace } from "@aeon/core";
+import { backupId, containerId, namespace, type BackupId } from "@aeon/core";
 import type { admin } from "@aeon/proto";
+import type { BackupService } from "@aeon/rootfs-backup";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { backupMessage, restoreMessage } from "./convert.ts";
-import type { AdminBackups, AdminDeps } from "./deps.ts";
+import type { AdminDeps } from "./deps.ts";
 import { requireName, running } from "./require.ts";
 
-const backupsOf = (deps: AdminDeps): AdminBackups => running(deps.backups(), "the backup service");
+const serviceOf = (deps: AdminDeps): BackupService => running(deps.backups(), "the backup service");
+const idOf = ({ id }: { readonly id: string }): BackupId => backupId(requireName(id, "id"));
 
 /** The backups that the request selects, newest first. */
 export async function listBackups(
   deps: AdminDeps,
   request: admin.ListBackupsRequest,
-  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.ListBackupsResponseSchema>> {
-  const all = await backupsOf(deps).list(signal);
-  const backups = all
-    .filter((backup) => request.namespace === "" || backup.namespace === request.namespace)
-    .filter((backup) => request.containerId === "" || backup.containerId === request.containerId)
-    .toSorted((a, b) => Number(b.createdAt - a.createdAt));
+  const backups = await serviceOf(deps).list({
+    ...(request.namespace !== "" && { namespace: namespace(request.namespace) }),
+    ...(request.containerId !== "" && { containerId: containerId(request.containerId) }),
+  });
   return { backups: backups.map(backupMessage) };
 }
 
@@ -25,48 +25,46 @@ export async function listBackups(
 export async function getBackup(
   deps: AdminDeps,
   request: admin.GetBackupRequest,
-  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.GetBackupResponseSchema>> {
-  const id = backupId(requireName(request.id, "id"));
-  return { backup: backupMessage(await backupsOf(deps).get(id, signal)) };
+  return { backup: backupMessage(await serviceOf(deps).get(idOf(request))) };
 }
 
-/** The backup now and after each change, until it is stored or has failed. */
+/** The backup now and after each change, until it is stored or an attempt has failed. */
 export async function* watchBackup(
   deps: AdminDeps,
   request: admin.WatchBackupRequest,
   signal: AbortSignal,
 ): AsyncGenerator<MessageInitShape<typeof admin.WatchBackupResponseSchema>> {
-  const id = backupId(requireName(request.id, "id"));
-  for await (const backup of backupsOf(deps).watch(id, signal)) {
+  for await (const backup of serviceOf(deps).watch(idOf(request), signal))
     yield { backup: backupMessage(backup) };
-    if (backup.state === "stored" || backup.state === "failed") return;
-  }
+}
+
+/** Forgets a stored backup. */
+export async function deleteBackup(
+  deps: AdminDeps,
+  request: admin.DeleteBackupRequest,
+): Promise<MessageInitShape<typeof admin.DeleteBackupResponseSchema>> {
+  await serviceOf(deps).remove(idOf(request));
+  return {};
 }
 
 /** Makes the wish durable and answers with it. */
 export async function requestRestore(
   deps: AdminDeps,
   request: admin.RequestRestoreRequest,
-  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.RequestRestoreResponseSchema>> {
-  const wish = {
+  const restore = await serviceOf(deps).requestRestore({
     backupId: backupId(requireName(request.backupId, "backup_id")),
     namespace: namespace(requireName(request.namespace, "namespace")),
     containerId: containerId(requireName(request.containerId, "container_id")),
-  };
-  return { restore: restoreMessage(await backupsOf(deps).requestRestore(wish, signal)) };
+  });
+  return { restore: restoreMessage(restore) };
 }
 
 /** Restore requests, newest first. */
 export async function listRestores(
   deps: AdminDeps,
-  request: admin.ListRestoresRequest,
-  signal: AbortSignal,
+  { pending }: admin.ListRestoresRequest,
 ): Promise<MessageInitShape<typeof admin.ListRestoresResponseSchema>> {
-  const all = await backupsOf(deps).restores(signal);
-  const restores = all
-    .filter(({ state }) => !request.pending || state === "pending")
-    .toSorted((a, b) => Number(b.requestedAt - a.requestedAt));
-  return { restores: restores.map(restoreMessage) };
+  return { restores: (await serviceOf(deps).restores({ pending })).map(restoreMessage) };
 }

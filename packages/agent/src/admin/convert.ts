@@ -1,10 +1,11 @@
 import type { ContainerEntry, PodIdentity, SnapshotInfo } from "@aeon/core";
 import { admin } from "@aeon/proto";
+import type { Backup, BackupPhase, Restore, RestoreState } from "@aeon/rootfs-backup";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromNanoseconds } from "./timestamp.ts";
-import type { BackupRecord, ContainerdStatus, PluginStatus, RestoreRecord } from "./deps.ts";
+import type { ContainerdStatus, PluginStatus } from "./deps.ts";
 
-const { BackupState, ContainerState, PluginState, RestoreState, SnapshotKind } = admin;
+const { BackupState, ContainerState, PluginState, SnapshotKind } = admin;
 
 const pluginStates = {
   starting: PluginState.STARTING,
@@ -33,13 +34,13 @@ const backupStates = {
   packing: BackupState.PACKING,
   stored: BackupState.STORED,
   failed: BackupState.FAILED,
-} as const satisfies Record<BackupRecord["state"], admin.BackupState>;
+} as const satisfies Record<BackupPhase, admin.BackupState>;
 
 const restoreStates = {
-  pending: RestoreState.PENDING,
-  done: RestoreState.DONE,
-  failed: RestoreState.FAILED,
-} as const satisfies Record<RestoreRecord["state"], admin.RestoreState>;
+  pending: admin.RestoreState.PENDING,
+  done: admin.RestoreState.DONE,
+  failed: admin.RestoreState.FAILED,
+} as const satisfies Record<RestoreState, admin.RestoreState>;
 
 /** The wire's value of a container's state. */
 export const containerState = (state: ContainerEntry["state"]): admin.ContainerState =>
@@ -70,6 +71,11 @@ export const snapshotMessage = (info: SnapshotInfo): MessageInitShape<typeof adm
   labels: { ...info.labels },
 });
 
+const exitMessage = (exit: NonNullable<Backup["exit"]>): MessageInitShape<typeof admin.ExitSchema> => ({
+  code: exit.code,
+  at: timestampFromNanoseconds(exit.at),
+});
+
 const podMessage = (pod: PodIdentity): MessageInitShape<typeof admin.PodSchema> => ({ ...pod });
 
 export const containerMessage = (entry: ContainerEntry): MessageInitShape<typeof admin.ContainerSchema> => ({
@@ -82,31 +88,33 @@ export const containerMessage = (entry: ContainerEntry): MessageInitShape<typeof
   ...(entry.pod && { pod: podMessage(entry.pod) }),
   sandbox: entry.sandbox,
   upperdir: entry.upperdir ?? "",
-  ...(entry.exit && { exit: { code: entry.exit.code, at: timestampFromNanoseconds(entry.exit.at) } }),
+  ...(entry.exit && { exit: exitMessage(entry.exit) }),
   labels: { ...entry.labels },
   createdAt: timestampFromNanoseconds(entry.createdAt),
   updatedAt: timestampFromNanoseconds(entry.updatedAt),
 });
 
-export const backupMessage = (backup: BackupRecord): MessageInitShape<typeof admin.BackupSchema> => ({
+export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.BackupSchema> => ({
   id: backup.id,
   state: backupStates[backup.state],
   namespace: backup.namespace,
-  containerId: backup.containerId ?? "",
+  containerId: backup.containerId,
   snapshotKey: backup.snapshotKey,
   image: backup.image ?? "",
   ...(backup.pod && { pod: podMessage(backup.pod) }),
   createdAt: timestampFromNanoseconds(backup.createdAt),
   ...(backup.storedAt !== undefined && { storedAt: timestampFromNanoseconds(backup.storedAt) }),
-  size: backup.size ?? 0n,
+  size: BigInt(backup.size),
   digest: backup.digest ?? "",
   location: backup.location,
   failure: backup.failure ?? "",
   attempts: backup.attempts,
   labels: { ...backup.labels },
+  ...(backup.exit && { exit: exitMessage(backup.exit) }),
+  parent: backup.parent ?? "",
 });
 
-export const restoreMessage = (restore: RestoreRecord): MessageInitShape<typeof admin.RestoreSchema> => ({
+export const restoreMessage = (restore: Restore): MessageInitShape<typeof admin.RestoreSchema> => ({
   backupId: restore.backupId,
   namespace: restore.namespace,
   containerId: restore.containerId,

@@ -1,14 +1,5 @@
-import type {
-  BackupId,
-  ContainerId,
-  ContainerRegistry,
-  Health,
-  Labels,
-  Namespace,
-  PodIdentity,
-  SnapshotKey,
-  Snapshotter,
-} from "@aeon/core";
+import type { ContainerRegistry, Health, Snapshotter } from "@aeon/core";
+import type { BackupService } from "@aeon/rootfs-backup";
 
 /** Where a plugin stands in its life. */
 export type PluginState = "starting" | "ready" | "failed" | "stopped";
@@ -34,61 +25,6 @@ export type ContainerdStatus = { readonly address: string } & (
   | { readonly connected: false; readonly failure: string }
 );
 
-export type BackupState = "staged" | "packing" | "stored" | "failed";
-
-/** One backup, wherever it stands between staging and the store. */
-export interface BackupRecord {
-  readonly id: BackupId;
-  readonly state: BackupState;
-  readonly namespace: Namespace;
-  readonly containerId?: ContainerId;
-  readonly snapshotKey: SnapshotKey;
-  readonly image?: string;
-  readonly pod?: PodIdentity;
-  readonly labels: Labels;
-  /** Nanoseconds since the epoch. */
-  readonly createdAt: bigint;
-  readonly storedAt?: bigint;
-  /** Bytes of the archive, once stored. */
-  readonly size?: bigint;
-  readonly digest?: string;
-  /** Path in the store, or of the staged folder. */
-  readonly location: string;
-  /** Why the last attempt failed. */
-  readonly failure?: string;
-  readonly attempts: number;
-}
-
-export type RestoreState = "pending" | "done" | "failed";
-
-/** A wish that a container starts with the files of a backup. */
-export interface RestoreRecord {
-  readonly backupId: BackupId;
-  readonly namespace: Namespace;
-  readonly containerId: ContainerId;
-  readonly state: RestoreState;
-  /** Nanoseconds since the epoch. */
-  readonly requestedAt: bigint;
-  readonly finishedAt?: bigint;
-  readonly failure?: string;
-}
-
-/** The part of the backup service that the admin API needs. */
-export interface AdminBackups {
-  /** Every backup, staged ones included, in any order. */
-  list(signal: AbortSignal): Promise<readonly BackupRecord[]>;
-  /** Rejects with not-found. */
-  get(id: BackupId, signal: AbortSignal): Promise<BackupRecord>;
-  /** The record now and after every change, until it is stored or the signal is aborted. */
-  watch(id: BackupId, signal: AbortSignal): AsyncIterable<BackupRecord>;
-  /** Resolves when the wish is durable; rejects with not-found, or failed-precondition for a backup that cannot be restored. */
-  requestRestore(
-    request: { readonly backupId: BackupId; readonly namespace: Namespace; readonly containerId: ContainerId },
-    signal: AbortSignal,
-  ): Promise<RestoreRecord>;
-  restores(signal: AbortSignal): Promise<readonly RestoreRecord[]>;
-}
-
 /**
  * What the admin service looks at. The functions are asked anew for every call, because plugins come and go;
  * they return undefined while the part is not running.
@@ -106,5 +42,5 @@ export interface AdminDeps {
   /** The backend below all hooks. */
   snapshotter(): Snapshotter | undefined;
   containers(): ContainerRegistry | undefined;
-  backups(): AdminBackups | undefined;
+  backups(): BackupService | undefined;
 }

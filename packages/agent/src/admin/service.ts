@@ -1,6 +1,13 @@
 import type { admin } from "@aeon/proto";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { getBackup, listBackups, listRestores, requestRestore, watchBackup } from "./backups.ts";
+import {
+  deleteBackup,
+  getBackup,
+  listBackups,
+  listRestores,
+  requestRestore,
+  watchBackup,
+} from "./backups.ts";
 import { listContainers } from "./containers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { listSnapshots, listSnapshotUsage } from "./snapshots.ts";
@@ -30,9 +37,10 @@ export const adminService = (deps: AdminDeps): AdminServiceFunctions => ({
   listSnapshots: (request, { signal }) => listSnapshots(deps, request, signal),
   listSnapshotUsage: (request, { signal }) => listSnapshotUsage(deps, request, signal),
   listContainers: async (request) => listContainers(deps, request),
-  listBackups: (request, { signal }) => listBackups(deps, request, signal),
-  getBackup: (request, { signal }) => getBackup(deps, request, signal),
+  listBackups: (request) => listBackups(deps, request),
+  getBackup: (request) => getBackup(deps, request),
   watchBackup: (request, { signal }) => watchBackup(deps, request, signal),
-  requestRestore: (request, { signal }) => requestRestore(deps, request, signal),
-  listRestores: (request, { signal }) => listRestores(deps, request, signal),
+  deleteBackup: (request) => deleteBackup(deps, request),
+  requestRestore: (request) => requestRestore(deps, request),
+  listRestores: (request) => listRestores(deps, request),
 });
