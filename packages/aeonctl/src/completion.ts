@@ -26,6 +26,7 @@ const snapshots: Names = async (agent) => {
 const fromAgent: readonly (readonly [command: string, argument: string, names: Names])[] = [
   ["backups show", "backup", backups],
   ["backups wait", "backup", backups],
+  ["backups rm", "backup", backups],
   ["restore", "backup", backups],
   ["snapshots usage", "name", snapshots],
 ];

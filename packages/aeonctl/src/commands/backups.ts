@@ -2,10 +2,11 @@ import type { admin } from "@aeon/proto";
 import type { Command } from "commander";
 import { addExamples, show, type CliStreams } from "../cli.ts";
 import type { AdminClient } from "../client.ts";
+import { printable } from "../format/printable.ts";
 import { errors } from "../errors.ts";
 import { backupDetails, backupTable, backupView, type BackupView } from "../views/backup.ts";
 
-/** `aeonctl backups ls|show|wait` */
+/** `aeonctl backups ls|show|wait|rm` */
 export function addBackups(program: Command, streams: CliStreams): void {
   const backups = program.command("backups").description("look at backups of containers' writable layers");
 
@@ -45,6 +46,21 @@ export function addBackups(program: Command, streams: CliStreams): void {
     ["aeonctl backups show BACKUP", "everything about it"],
     ["aeonctl backups show BACKUP --output yaml", "the same as YAML"],
   ]);
+
+  const remove = backups
+    .command("rm")
+    .description("forget a stored backup; later ones that build on it stay whole")
+    .argument("<backup>", "id of the backup")
+    .action((id: string, _options: unknown, self: Command) =>
+      show(streams, self, {
+        read: async (agent) => {
+          await agent.deleteBackup({ id });
+          return { id, removed: true };
+        },
+        table: (answer) => `removed ${printable(answer.id)}\n`,
+      }),
+    );
+  addExamples(remove, [["aeonctl backups rm BACKUP", "it can no longer be restored"]]);
 
   const wait = backups
     .command("wait")

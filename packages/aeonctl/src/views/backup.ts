@@ -3,7 +3,7 @@ import { printable } from "../format/printable.ts";
 import { humanSize } from "../format/size.ts";
 import { formatFacts, formatTable, type Column } from "../format/table.ts";
 import type { Style } from "../format/style.ts";
-import { podText, podView, type PodView } from "./container.ts";
+import { exitView, podText, podView, type ExitView, type PodView } from "./container.ts";
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
@@ -18,7 +18,10 @@ export interface BackupView {
   readonly image: string | null;
   readonly pod: PodView | null;
   readonly snapshotKey: string;
-  /** Bytes of the archive; null until stored. */
+  readonly exit: ExitView | null;
+  /** The backup that the container had been restored from. */
+  readonly parent: string | null;
+  /** Bytes that the backup's own layer takes in the store; null until stored. */
   readonly size: number | null;
   readonly digest: string | null;
   readonly location: string | null;
@@ -37,6 +40,8 @@ export const backupView = (backup: admin.Backup): BackupView => ({
   image: backup.image || null,
   pod: podView(backup.pod),
   snapshotKey: backup.snapshotKey,
+  exit: exitView(backup.exit),
+  parent: backup.parent || null,
   size: backup.state === admin.BackupState.STORED ? Number(backup.size) : null,
   digest: backup.digest || null,
   location: backup.location || null,
@@ -79,6 +84,8 @@ export function backupDetails(view: BackupView, style: Style): string {
       ["image", shown(view.image)],
       ["pod", shown(podText(view.pod))],
       ["snapshot", shown(view.snapshotKey)],
+      ["exit", view.exit === null ? null : `code ${view.exit.code} at ${view.exit.at}`],
+      ["restored from", shown(view.parent)],
       ["size", view.size === null ? null : `${humanSize(view.size)} (${view.size} bytes)`],
       ["digest", shown(view.digest)],
       ["location", shown(view.location)],

@@ -16,6 +16,14 @@ export const podView = (pod: admin.Pod | undefined): PodView | null =>
     ? null
     : { namespace: pod.namespace, name: pod.name, uid: pod.uid, container: pod.container };
 
+export interface ExitView {
+  readonly code: number;
+  readonly at: string | null;
+}
+
+export const exitView = (exit: admin.Exit | undefined): ExitView | null =>
+  exit === undefined ? null : { code: exit.code, at: isoTime(exit.at) };
+
 /** One entry of `aeonctl containers ls --output json`. */
 export interface ContainerView {
   readonly namespace: string;
@@ -27,7 +35,7 @@ export interface ContainerView {
   readonly sandbox: boolean;
   readonly snapshotKey: string;
   readonly upperdir: string | null;
-  readonly exit: { readonly code: number; readonly at: string | null } | null;
+  readonly exit: ExitView | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string | null;
   readonly updatedAt: string | null;
@@ -43,7 +51,7 @@ export const containerView = (container: admin.Container): ContainerView => ({
   sandbox: container.sandbox,
   snapshotKey: container.snapshotKey,
   upperdir: container.upperdir || null,
-  exit: container.exit === undefined ? null : { code: container.exit.code, at: isoTime(container.exit.at) },
+  exit: exitView(container.exit),
   labels: container.labels,
   createdAt: isoTime(container.createdAt),
   updatedAt: isoTime(container.updatedAt),

@@ -26,6 +26,8 @@ test("a backup that is stored", () => {
       digest: "sha256:abc",
       location: "/var/lib/aeon/store/x",
       attempts: 2,
+      exit: { code: 1, at },
+      parent: "20260101T000000Z-web",
       labels: { team: "a" },
     }),
   );
@@ -39,6 +41,8 @@ test("a backup that is stored", () => {
     image: "example/web:1",
     pod: { namespace: "shop", name: "web-0", uid: "u-1", container: "web" },
     snapshotKey: "k8s.io/12/web",
+    exit: { code: 1, at: "2026-01-02T03:04:05.005Z" },
+    parent: "20260101T000000Z-web",
     size: 1_572_864,
     digest: "sha256:abc",
     location: "/var/lib/aeon/store/x",
@@ -54,9 +58,9 @@ test("a backup that is stored", () => {
     ].join("\n"),
   );
   const details = backupDetails(view, plainStyle);
-  expect(details).toContain("size       1.5 MiB (1572864 bytes)\n");
-  expect(details).toContain("pod        shop/web-0/web\n");
-  expect(details).toContain("label      team=a\n");
+  expect(details).toContain("size           1.5 MiB (1572864 bytes)\n");
+  expect(details).toContain("pod            shop/web-0/web\n");
+  expect(details).toContain("label          team=a\n");
 });
 
 test("a backup that waits has no size, and says why it failed", () => {

@@ -13,11 +13,11 @@ const idOf = ({ id }: { readonly id: string }): BackupId => backupId(requireName
 export async function listBackups(
   deps: AdminDeps,
   request: admin.ListBackupsRequest,
+  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.ListBackupsResponseSchema>> {
-  const backups = await serviceOf(deps).list({
-    ...(request.namespace !== "" && { namespace: namespace(request.namespace) }),
-    ...(request.containerId !== "" && { containerId: containerId(request.containerId) }),
-  });
+  const backups = (await serviceOf(deps).list(signal))
+    .filter((backup) => request.namespace === "" || backup.namespace === request.namespace)
+    .filter((backup) => request.containerId === "" || backup.containerId === request.containerId);
   return { backups: backups.map(backupMessage) };
 }
 
@@ -25,8 +25,9 @@ export async function listBackups(
 export async function getBackup(
   deps: AdminDeps,
   request: admin.GetBackupRequest,
+  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.GetBackupResponseSchema>> {
-  return { backup: backupMessage(await serviceOf(deps).get(idOf(request))) };
+  return { backup: backupMessage(await serviceOf(deps).get(idOf(request), signal)) };
 }
 
 /** The backup now and after each change, until it is stored or an attempt has failed. */
@@ -43,8 +44,9 @@ export async function* watchBackup(
 export async function deleteBackup(
   deps: AdminDeps,
   request: admin.DeleteBackupRequest,
+  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.DeleteBackupResponseSchema>> {
-  await serviceOf(deps).remove(idOf(request));
+  await serviceOf(deps).remove(idOf(request), signal);
   return {};
 }
 
@@ -52,12 +54,14 @@ export async function deleteBackup(
 export async function requestRestore(
   deps: AdminDeps,
   request: admin.RequestRestoreRequest,
+  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.RequestRestoreResponseSchema>> {
-  const restore = await serviceOf(deps).requestRestore({
+  const wish = {
     backupId: backupId(requireName(request.backupId, "backup_id")),
     namespace: namespace(requireName(request.namespace, "namespace")),
     containerId: containerId(requireName(request.containerId, "container_id")),
-  });
+  };
+  const restore = await serviceOf(deps).requestRestore(wish, signal);
   return { restore: restoreMessage(restore) };
 }
 
@@ -65,6 +69,9 @@ export async function requestRestore(
 export async function listRestores(
   deps: AdminDeps,
   { pending }: admin.ListRestoresRequest,
+  signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.ListRestoresResponseSchema>> {
-  return { restores: (await serviceOf(deps).restores({ pending })).map(restoreMessage) };
+  const all = await serviceOf(deps).restores(signal);
+  const restores = all.filter(({ state }) => !pending || state === "pending");
+  return { restores: restores.map(restoreMessage) };
 }

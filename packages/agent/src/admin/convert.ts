@@ -104,7 +104,7 @@ export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.Bac
   ...(backup.pod && { pod: podMessage(backup.pod) }),
   createdAt: timestampFromNanoseconds(backup.createdAt),
   ...(backup.storedAt !== undefined && { storedAt: timestampFromNanoseconds(backup.storedAt) }),
-  size: BigInt(backup.size),
+  size: backup.size ?? 0n,
   digest: backup.digest ?? "",
   location: backup.location,
   failure: backup.failure ?? "",

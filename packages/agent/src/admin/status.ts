@@ -16,7 +16,7 @@ export async function readStatus(
   const [containerd, snapshots, backups] = await Promise.all([
     deps.containerd(signal),
     countSnapshots(deps, signal).catch(unknown),
-    countBackups(deps).catch(unknown),
+    countBackups(deps, signal).catch(unknown),
   ]);
   return {
     version: deps.version,
@@ -52,13 +52,13 @@ function countContainers(deps: AdminDeps): Counts {
   return registry === undefined ? {} : { containers: BigInt(registry.list().length) };
 }
 
-async function countBackups(deps: AdminDeps): Promise<Counts> {
+async function countBackups(deps: AdminDeps, signal: AbortSignal): Promise<Counts> {
   const service = deps.backups();
   if (service === undefined) return {};
-  const [backups, restores] = await Promise.all([service.list(), service.restores({ pending: true })]);
+  const [backups, restores] = await Promise.all([service.list(signal), service.restores(signal)]);
   return {
     backups: BigInt(backups.length),
     backupsPending: BigInt(backups.filter(({ state }) => state !== "stored").length),
-    restoresPending: BigInt(restores.length),
+    restoresPending: BigInt(restores.filter(({ state }) => state === "pending").length),
   };
 }
