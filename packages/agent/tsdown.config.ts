@@ -1,9 +1,15 @@
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { defineConfig } from "tsdown";
 
 const outDir = "dist/bin";
+
+/** Makes the folder whole: what a bundler cannot write. */
+function finish(): void {
+  copyAddon();
+  writeFileSync(join(outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
+}
 
 /** libc is called through koffi's native addon, which no bundler can inline; core looks for it beside itself. */
 function copyAddon(): void {
@@ -43,5 +49,5 @@ export default defineConfig({
   outputOptions: { chunkFileNames: "[name].js" },
   deps: { alwaysBundle: [/.*/], onlyBundle: false },
   inputOptions: { resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] } },
-  hooks: { "build:done": copyAddon },
+  hooks: { "build:done": finish },
 });

@@ -1,5 +1,6 @@
 import { containerRegistry, errorMessage } from "@aeon/core";
 import type { Client } from "@aeon/containerd";
+import { backupService } from "@aeon/rootfs-backup";
 import { snapshotterRuntime } from "@aeon/snapshotter";
 import type { AdminDeps, ContainerdStatus, SocketStatus } from "./admin/index.ts";
 import type { AgentConfig } from "./config/agent-schema.ts";
@@ -10,7 +11,7 @@ export interface AgentParts {
   readonly config: AgentConfig;
   readonly host: PluginHost;
   readonly containerd: Client;
-  sockets(): readonly SocketStatus[];
+  readonly sockets: () => readonly SocketStatus[];
 }
 
 /** Milliseconds that containerd gets to say its version. */
@@ -28,7 +29,7 @@ export function adminDeps({ config, host, containerd, sockets }: AgentParts): Ad
     containerd: (signal) => containerdStatus(containerd, signal),
     snapshotter: () => host.find(snapshotterRuntime)?.backend,
     containers: () => host.find(containerRegistry),
-    backups: () => undefined,
+    backups: () => host.find(backupService),
   };
 }
 

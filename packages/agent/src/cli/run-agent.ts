@@ -21,8 +21,9 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   const log = await createLogger(configuration.agent.log);
   const notification = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
   const agent = await startAgent(configuration, { log, environment: notification });
-  using _supervision = superviseProcess(log, agent.metrics);
-  using _reloading = reloadOnChange(agent, sources, log);
+  using running = new DisposableStack();
+  running.use(superviseProcess(log, agent.metrics));
+  running.use(reloadOnChange(agent, sources, log));
   await signals.first;
   await agent.stop(signals.second);
 }

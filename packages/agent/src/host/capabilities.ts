@@ -33,13 +33,13 @@ export class Capabilities {
     const offer = this.#offers.get(capability.name);
     if (offer === undefined) return undefined;
     if (user !== offer.provider) offer.users.add(user);
-    // The name is the type's only trace at run time; `provide` took the value under the same capability.
-    return offer.value as T;
+    return valueOf(capability, offer);
   }
 
   /** Looks without becoming a user. */
   peek<T>(capability: Capability<T>): T | undefined {
-    return this.#offers.get(capability.name)?.value as T | undefined;
+    const offer = this.#offers.get(capability.name);
+    return offer === undefined ? undefined : valueOf(capability, offer);
   }
 
   /** Takes back everything a plugin offered; returns who used it. */
@@ -54,3 +54,7 @@ export class Capabilities {
     return users;
   }
 }
+
+/** `provide` took the value under a capability of this name, which is the type's only trace at run time. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+const valueOf = <T>(_capability: Capability<T>, offer: Offer): T => offer.value as T;

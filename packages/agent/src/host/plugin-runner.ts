@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   errorMessage,
   isAeonError,
@@ -146,16 +145,19 @@ export class PluginRunner implements PluginScope {
     this.#settled.resolve();
   }
 
-  async #pause(error: unknown): Promise<void> {
+  async #pause(failure: unknown): Promise<void> {
     const pauseMs = backoffMs(this.#failuresInRow, this.#options.backoff);
-    this.#failure = error;
+    this.#failure = failure;
     this.#setState("failed");
-    this.#options.log.error({ plugin: this.name, error, retryMs: Math.round(pauseMs) }, "plugin failed");
+    this.#options.log.error(
+      { plugin: this.name, error: failure, retryMs: Math.round(pauseMs) },
+      "plugin failed",
+    );
     this.#settled.resolve();
-    const wake = new AbortController();
-    this.#wake = () => wake.abort();
     if (this.#stop.signal.aborted) return;
-    await sleep(pauseMs, undefined, { signal: wake.signal }).catch(() => {});
+    const pause = Promise.withResolvers<boolean>();
+    this.#wake = () => pause.resolve(true);
+    await endsWithin(pause.promise, pauseMs);
     this.#wake = undefined;
     this.#restarts += 1;
   }

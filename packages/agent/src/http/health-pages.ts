@@ -4,9 +4,9 @@ import { text, type HttpReply, type HttpRoutes } from "./serve-http.ts";
 
 export interface HealthSources {
   readonly metrics: MetricsRegistry;
-  plugins(): readonly PluginStatus[];
+  readonly plugins: () => readonly PluginStatus[];
   /** False once the agent is stopping. */
-  accepting(): boolean;
+  readonly accepting: () => boolean;
 }
 
 /** `/metrics`, `/healthz` (the process answers) and `/readyz` (every plugin and check is well). */

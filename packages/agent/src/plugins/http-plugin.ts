@@ -8,13 +8,14 @@ export const httpPlugin = (routes: HttpRoutes, bound: (address: string) => void)
   definePlugin({
     name: "http",
     config: v.strictObject({ address: v.string() }),
-    async start({ config, log, onReload }) {
+    async start(context) {
+      const { config, log } = context;
       const address = parseHttpAddress(config.address);
       if (address === undefined) throw new TypeError(`"${config.address}" is no host and port`);
       const server = await serveHttp(address, routes, log);
       bound(server.address);
       log.info({ address: server.address }, "metrics and health are served");
-      onReload(async (next) => (next.address === config.address ? [] : ["address"]));
+      context.onReload(async (next) => (next.address === config.address ? [] : ["address"]));
       return server;
     },
   });
