@@ -1,23 +1,48 @@
 import { absolutePath, byteSize } from "@aeon/core";
 import * as v from "valibot";
 
+const whole = (least: number, most: number) =>
+  v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
+
 /** The table `[backup]` of the configuration file. */
 export const backupConfig = v.strictObject({
-  /** Captured layers may take this much before removals of further kept snapshots are refused. */
-  "staging-limit": v.optional(byteSize(), "20GiB"),
-  /** Must be on the file system of the snapshots. Default: below the plugin's own folder. */
-  staging: v.optional(absolutePath()),
-  /** Which containers are kept: those that carry the label, all, or none. */
-  "default-policy": v.optional(v.picklist(["label", "all", "none"]), "label"),
-  /** Layers packed at the same time. */
-  concurrency: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(16)), 1),
-  /** zstd level. */
-  "compression-level": v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(19)), 3),
+  "staging-limit": v.optional(
+    v.pipe(
+      byteSize(),
+      v.description(
+        "captured layers may take this much before removals of further kept snapshots are refused",
+      ),
+    ),
+    "20GiB",
+  ),
+  staging: v.optional(
+    v.pipe(
+      absolutePath(),
+      v.description(
+        "where captured layers wait, on the file system of the snapshots; the plugin's own folder if absent",
+      ),
+    ),
+  ),
+  "default-policy": v.optional(
+    v.pipe(
+      v.picklist(["label", "all", "none"]),
+      v.description(
+        "which containers are kept when no label says otherwise: none but those labelled, all, or none at all",
+      ),
+    ),
+    "label",
+  ),
+  concurrency: v.optional(v.pipe(whole(1, 16), v.description("layers packed at the same time, 1 to 16")), 1),
+  "compression-level": v.optional(
+    v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
+    3,
+  ),
   store: v.optional(
     v.strictObject({
-      type: v.optional(v.literal("posix"), "posix"),
-      /** Default: below the plugin's own folder. */
-      path: v.optional(absolutePath()),
+      type: v.optional(v.pipe(v.literal("posix"), v.description("kind of store")), "posix"),
+      path: v.optional(
+        v.pipe(absolutePath(), v.description("folder of the store; below the plugin's own folder if absent")),
+      ),
     }),
     {},
   ),
