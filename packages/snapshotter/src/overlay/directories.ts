@@ -40,7 +40,7 @@ export class Directories {
       const owner = from.owner ?? (from.parent === undefined ? this.#self : await this.#ownerOf(from.parent));
       await mkdir(this.of(id), modes.directory);
       await allDone([
-        mkdir(files, modes.files).then(() => chmod(files, modes.files)),
+        makeExactly(files, modes.files),
         ...(kind === "active" ? [mkdir(workOf(this.path, id), modes.work)] : []),
       ]);
       if (owner.uid !== this.#self.uid || owner.gid !== this.#self.gid)
@@ -79,6 +79,12 @@ export class Directories {
     owner.catch(() => this.#owners.delete(parent));
     return owner;
   }
+}
+
+/** Makes a directory with just these permissions, whatever the umask. */
+async function makeExactly(path: string, mode: number): Promise<void> {
+  await mkdir(path, mode);
+  if ((process.umask() & mode) !== 0) await chmod(path, mode);
 }
 
 /** Waits for every step even when one fails, so that nothing appears after a clean-up. */

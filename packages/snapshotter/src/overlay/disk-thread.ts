@@ -7,7 +7,7 @@ import type { Measured } from "./measure-tree.ts";
 const idleMs = 30_000;
 
 /** MiB; a walk keeps only the directories above it and the links it has seen. */
-const limits = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256, stackSizeMb: 1 };
+const limits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 256, stackSizeMb: 1 };
 
 interface Waiting {
   resolve(measured: Measured | undefined): void;

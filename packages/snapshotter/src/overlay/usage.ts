@@ -1,8 +1,10 @@
 import type { SnapshotUsage } from "@aeon/core";
 import type { DiskThread } from "./disk-thread.ts";
 import { fileError } from "./file-error.ts";
+import type { Measured } from "./measure-tree.ts";
 import { filesOf } from "./mounts.ts";
 import type { SnapshotRecord } from "./record.ts";
+import { measureSmallTree, smallTreeEntries } from "./small-tree.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
 
 /** A view has no files of its own. */
@@ -16,6 +18,8 @@ export class Usage {
   readonly #store: SnapshotStore;
   readonly #thread: DiskThread;
   readonly #snapshots: string;
+  /** Active snapshots that were too large for this thread last time. */
+  readonly #large = new Set<number>();
   readonly #measuring = new Map<number, Promise<SnapshotUsage>>();
   readonly #never = new AbortController().signal;
 
@@ -52,11 +56,20 @@ export class Usage {
 
   async #measure(id: number, signal: AbortSignal): Promise<SnapshotUsage> {
     try {
-      const { size, inodes } = await this.#thread.measure(filesOf(this.#snapshots, id), signal);
+      const { size, inodes } = await this.#walk(id, signal);
       return { size: BigInt(size), inodes: BigInt(inodes) };
     } catch (error) {
       if (signal.aborted) throw error;
       throw fileError(error, `measure snapshot ${id}`);
     }
+  }
+
+  async #walk(id: number, signal: AbortSignal): Promise<Measured> {
+    const path = filesOf(this.#snapshots, id);
+    const small = this.#large.delete(id) ? undefined : await measureSmallTree(path);
+    if (small !== undefined) return small;
+    const measured = await this.#thread.measure(path, signal);
+    if (measured.inodes > smallTreeEntries && this.#store.byId(id)?.kind === "active") this.#large.add(id);
+    return measured;
   }
 }

@@ -1,7 +1,19 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, opendirSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  opendirSync,
+  readFileSync,
+  type Stats,
+} from "node:fs";
+import { foreignMount, mountIdOf } from "./mount-id.ts";
 
 /** Calls of a tree walk; every name is raw bytes in the directory open as `fd`. */
 export interface Visitor {
+  /** What to do with a directory on another mount: `refuse` throws `EBUSY`. */
+  readonly otherMounts: "skip" | "refuse";
   /** A file or directory, once, before the directory is entered. */
   entry(path: Buffer, stats: Stats): void;
   /** A directory after everything in it. */
@@ -31,7 +43,7 @@ const pathIn = (fd: number, name: Buffer): Buffer =>
 
 /**
  * Walks a tree that may change meanwhile, may be deeper than a path can name, and may hold names in any bytes.
- * Follows no link and holds two descriptors at most. Yields now and then. A root that is no directory has nothing to
+ * Follows no link, enters no other mount and holds two descriptors at most. Yields now and then. A root that is no directory has nothing to
  * visit. Throws other errno errors, and what the visitor throws.
  */
 export function* walkTree(root: string, visitor: Visitor): Generator<void, void, undefined> {
@@ -43,12 +55,14 @@ export function* walkTree(root: string, visitor: Visitor): Generator<void, void,
     while (cursor.depth > 0) {
       const next = cursor.next();
       if (next === undefined) cursor.leave(visitor);
-      else if (cursor.enter(next)) yield* cursor.scan(next, visitor);
+      else if (cursor.enter(next, visitor)) yield* cursor.scan(next, visitor);
     }
   } finally {
     cursor.close();
   }
 }
+
+const mountOf = (fd: number): string => mountIdOf(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
 
 /** Opens a directory, or nothing if there is none (any more). */
 function openDirectory(path: string | Buffer): number | undefined {
@@ -63,10 +77,12 @@ function openDirectory(path: string | Buffer): number | undefined {
 /** The directory the walk is in, and what is left to do above it. */
 class Cursor {
   readonly #levels: Level[] = [];
+  readonly #mount: string;
   #fd: number;
 
   constructor(fd: number) {
     this.#fd = fd;
+    this.#mount = mountOf(fd);
   }
 
   get depth(): number {
@@ -97,11 +113,14 @@ class Cursor {
     yield;
   }
 
-  enter(name: Buffer): boolean {
+  enter(name: Buffer, { otherMounts }: Visitor): boolean {
     const fd = openDirectory(pathIn(this.#fd, name));
     if (fd === undefined) return false;
-    this.#move(fd);
-    return true;
+    const stays = mountOf(fd) === this.#mount;
+    if (stays) this.#move(fd);
+    else closeSync(fd);
+    if (!stays && otherMounts === "refuse") throw foreignMount();
+    return stays;
   }
 
   /** Goes up; ends the walk when the directory has been moved elsewhere meanwhile. */

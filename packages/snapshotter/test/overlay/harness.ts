@@ -43,6 +43,14 @@ export async function testFolder(): Promise<string> {
   return folder;
 }
 
+/** A root on a tmpfs of its own, of the given size. */
+export async function memoryRoot(size = "50%"): Promise<string> {
+  const root = join(await testFolder(), "root");
+  await mkdir(root);
+  await linux.mount({ source: "aeon-test", target: root, type: "tmpfs", flags: 0, data: `size=${size}` });
+  return root;
+}
+
 /** Mount points below a folder, innermost first. */
 function mountsBelow(folder: string): string[] {
   const list = execFileSync("findmnt", ["-rno", "TARGET"], { encoding: "utf8" }).split("\n");
