@@ -12,7 +12,7 @@ export function agentConfig(root: string, metricsAddress: string): string {
     log: { format: "json" },
     metrics: { address: metricsAddress },
     containerd: { address: containerdPaths(paths.containerd).socket, namespaces: ["*"] },
-    snapshotter: { socket: paths.snapshotterSocket },
+    snapshotter: { socket: paths.snapshotterSocket, root: paths.snapshots },
     backup: { "default-policy": "all", store: { type: "posix", path: paths.store } },
   });
 }

@@ -3,7 +3,7 @@ import { errorMessage, isAeonError } from "@aeon/core";
 import { containerdPaths } from "./containerd-config.ts";
 import { errors } from "./errors.ts";
 import { startStandalone, type Standalone, type StandaloneOptions } from "./standalone.ts";
-import { snapshotsFolder, standalonePaths } from "./standalone-paths.ts";
+import { standalonePaths } from "./standalone-paths.ts";
 import { terminalProgress, type Output } from "./terminal-progress.ts";
 
 export interface RunStandaloneOptions extends Omit<StandaloneOptions, "progress"> {
@@ -55,7 +55,7 @@ function welcome(root: string, { agent, containerd, image }: Standalone): string
   const facts = [
     ["containerd", `${containerd.version}, pid ${containerd.pid}, ${containerd.address}`],
     ["agent", `pid ${agent.pid}, ${paths.adminSocket}`],
-    ["snapshots", snapshotsFolder(root)],
+    ["snapshots", paths.snapshots],
     ["backups", paths.store],
     ["metrics", `${agent.metrics}/metrics`],
     ["logs", `${paths.agentLog}, ${containerdPaths(paths.containerd).log}`],

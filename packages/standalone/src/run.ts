@@ -34,7 +34,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     },
     (error, stdout, stderr) => {
       if (error === null) resolve({ stdout, stderr });
-      else reject(failure(program, args, error, stderr || stdout));
+      else reject(failure(program, args, error, `${stdout}\n${stderr}`));
     },
   );
   // A program that ends without reading its input must not take this process down with EPIPE.

@@ -12,9 +12,8 @@ export const standalonePaths = (root: string) => ({
   run: join(root, "run"),
   snapshotterSocket: join(root, "run", "snapshotter.sock"),
   adminSocket: join(root, "run", "admin.sock"),
+  /** The snapshots' files. */
+  snapshots: join(root, "snapshots"),
   store: join(root, "store"),
   image: join(root, "busybox.tar"),
 });
-
-/** Below the agent's root: where its snapshots' files are. */
-export const snapshotsFolder = (root: string): string => join(standalonePaths(root).agentRoot, "snapshots");

@@ -15,7 +15,7 @@ import { tryLock } from "./file-lock.ts";
 import { writeLaunchers } from "./launcher-scripts.ts";
 import { cleanFolder } from "./leftovers.ts";
 import { unmountBelow } from "./mounts.ts";
-import { snapshotsFolder, standalonePaths } from "./standalone-paths.ts";
+import { standalonePaths } from "./standalone-paths.ts";
 import { bundlePrograms } from "./workspace-programs.ts";
 
 /** Tells the user what is being done. */
@@ -154,7 +154,7 @@ function startWithAeon(
     binaries,
     folder: paths.containerd,
     signal,
-    proxySnapshotters: [{ name: "aeon", address: paths.snapshotterSocket, root: snapshotsFolder(root) }],
+    proxySnapshotters: [{ name: "aeon", address: paths.snapshotterSocket, root: paths.snapshots }],
     cri: { snapshotter: "aeon" },
   });
 }
