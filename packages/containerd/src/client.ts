@@ -116,6 +116,8 @@ export class Client implements AsyncDisposable {
 
   /** Reads an OCI layout or Docker archive (tar) and makes its images. */
   async import(tar: Readable, how: ImportOptions = {}, options?: CallOptions): Promise<readonly Image[]> {
+    // The stream may fail before it is read; reading it then tells.
+    tar.once("error", () => {});
     const { importImages } = await import("./image/import-image.ts");
     const made = await this.withLease((leased) => importImages(leased.#connection, tar, how, options));
     return Promise.all(made.map(({ name }) => this.images.get(name, options)));
