@@ -114,7 +114,8 @@ test("npm start: the three commands work, Ctrl-C leaves nothing behind, files st
     expect(second.output).toContain(`aeon already runs on ${root}`);
 
     aeon.interrupt();
-    expect(await aeon.exitCode()).toBe(0);
+    // The shell between npm and aeon saw Ctrl-C too and may say so with 130.
+    expect([0, 130]).toContain(await aeon.exitCode());
     expect(aeon.output).toContain("no process, mount or socket is left");
   }
   await expectNothingLeft(root);
@@ -163,7 +164,7 @@ test("without a package source npm start says what is missing and starts nothing
   const root = join(temporary.path, "r");
   await using aeon = new NpmStart(root, env);
   expect(await aeon.exitCode()).toBe(1);
-  expect(aeon.output).toMatch(/package (containerd|runc) of Debian \w+ cannot be fetched/);
+  expect(aeon.output).toMatch(/package (containerd|runc|busybox-static) of Debian \w+ cannot be fetched/);
   expect(aeon.output).toMatch(/names no mirror of Debian/);
   await expectNothingLeft(root);
 });
