@@ -67,7 +67,13 @@ export interface AuditLog extends AsyncDisposable {
 /** Opens the audit log; throws `AUDIT_LOG_UNUSABLE` when the file cannot be opened. */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const { path } = options;
-  const file = new sonicBoom.SonicBoom({ dest: path, append: true, mode: 0o600, sync: false, maxLength: bufferLimit });
+  const file = new sonicBoom.SonicBoom({
+    dest: path,
+    append: true,
+    mode: 0o600,
+    sync: false,
+    maxLength: bufferLimit,
+  });
   try {
     await once(file, "ready");
   } catch (error) {
