@@ -2,11 +2,6 @@ import { capability, type BackupId, type Capability, type ContainerId, type Name
 import type { Backup } from "./backup.ts";
 import type { Restore } from "./records/restore-records.ts";
 
-export interface BackupFilter {
-  readonly namespace?: Namespace;
-  readonly containerId?: ContainerId;
-}
-
 export interface RestoreRequest {
   readonly backupId: BackupId;
   /** Of the container that shall start with the files. */
@@ -17,9 +12,9 @@ export interface RestoreRequest {
 /** What the agent's API and other plugins may ask of backups. */
 export interface BackupService {
   /** Newest first: the backups made here, and those of other nodes in the same store. */
-  list(filter?: BackupFilter): Promise<readonly Backup[]>;
+  list(signal: AbortSignal): Promise<readonly Backup[]>;
   /** Rejects with `BACKUP_NOT_FOUND`. */
-  get(id: BackupId): Promise<Backup>;
+  get(id: BackupId, signal: AbortSignal): Promise<Backup>;
   /** Gives the backup now and after every change; ends once it is stored or an attempt has failed. */
   watch(id: BackupId, signal: AbortSignal): AsyncIterable<Backup>;
   /**
@@ -27,11 +22,11 @@ export interface BackupService {
    * replaces an earlier request for the container, and unpacking starts at once. Rejects with `BACKUP_NOT_FOUND`
    * or `RESTORE_TOO_LATE`.
    */
-  requestRestore(request: RestoreRequest): Promise<Restore>;
+  requestRestore(request: RestoreRequest, signal: AbortSignal): Promise<Restore>;
   /** Newest first. */
-  restores(filter?: { readonly pending?: boolean }): Promise<readonly Restore[]>;
+  restores(signal: AbortSignal): Promise<readonly Restore[]>;
   /** Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND` or `BACKUP_NOT_STORED`. */
-  remove(id: BackupId): Promise<void>;
+  remove(id: BackupId, signal: AbortSignal): Promise<void>;
   /** Deletes unpacked layers that no container uses and none has used for the given time; gives their number. */
   sweepLayers(graceMs: number): Promise<number>;
 }

@@ -1,4 +1,5 @@
 import {
+  backupId,
   containerId,
   namespace,
   snapshotKey,
@@ -8,7 +9,6 @@ import {
   type PodIdentity,
   type SnapshotKey,
 } from "@aeon/core";
-import { backupId } from "@aeon/core";
 import type { BackupRecord } from "./records/backup-record.ts";
 import type { StoredBackup } from "./store/backup-store.ts";
 
@@ -33,8 +33,8 @@ export interface Backup {
   readonly parent?: BackupId;
   readonly createdAt: bigint;
   readonly storedAt?: bigint;
-  /** Bytes that the backup's own layer takes in the store; 0 until stored. */
-  readonly size: number;
+  /** Bytes that the backup's own layer takes in the store, once stored; 0 when the container changed nothing. */
+  readonly size?: bigint;
   /** Of the backup's manifest, once stored. */
   readonly digest?: string;
   /** Where it is: in the store, or the staged folder before that. */
@@ -67,11 +67,11 @@ export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder:
     state: isStored ? "stored" : waiting,
     ...ofIdentity(identity),
     createdAt,
-    size: size ?? 0,
     location: location ?? folder,
     attempts,
     ...(parent !== undefined && { parent: parent.id }),
     ...(storedAt !== undefined && { storedAt }),
+    ...(size !== undefined && { size: BigInt(size) }),
     ...(digest !== undefined && { digest }),
     ...(failure !== undefined && !isStored && { failure }),
   };
@@ -85,7 +85,7 @@ export function backupOfStore({ document, digest, location }: StoredBackup): Bac
     state: "stored",
     ...ofIdentity(identity),
     createdAt: BigInt(createdAt),
-    size: layers.find((layer) => layer.backup === id)?.size ?? 0,
+    size: BigInt(layers.find((layer) => layer.backup === id)?.size ?? 0),
     digest,
     location,
     attempts: 1,

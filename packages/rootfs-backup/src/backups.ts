@@ -2,7 +2,7 @@ import { EventEmitter, on } from "node:events";
 import { readdir } from "node:fs/promises";
 import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
 import { backupOfRecord, backupOfStore, type Backup } from "./backup.ts";
-import type { BackupFilter, BackupService, RestoreRequest } from "./backup-service.ts";
+import type { BackupService, RestoreRequest } from "./backup-service.ts";
 import type { Staging } from "./capture/staging.ts";
 import { errors } from "./errors.ts";
 import type { PackQueue } from "./queue/pack-queue.ts";
@@ -50,13 +50,14 @@ export class Backups implements BackupService {
     this.#events.emit("change", id);
   }
 
-  async list({ namespace, containerId }: BackupFilter = {}): Promise<readonly Backup[]> {
+  async list(signal: AbortSignal): Promise<readonly Backup[]> {
     const { records, store, log } = this.#options;
     const own = records.list().filter(({ state }) => state !== "intent");
     const known = new Set(own.map(({ id }) => id));
     const backups = own.map((record) => this.#ofRecord(record));
     for (const id of await this.#storeIds()) {
       if (known.has(id)) continue;
+      signal.throwIfAborted();
       try {
         const stored = await store.getBackup(id);
         if (stored !== undefined) backups.push(backupOfStore(stored));
@@ -64,10 +65,7 @@ export class Backups implements BackupService {
         log.warn({ backup: id, error: errorMessage(error) }, "backup in the store cannot be read");
       }
     }
-    return backups
-      .filter((backup) => namespace === undefined || backup.namespace === namespace)
-      .filter((backup) => containerId === undefined || backup.containerId === containerId)
-      .toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+    return backups.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
   }
 
   async get(id: BackupId): Promise<Backup> {
@@ -104,8 +102,8 @@ export class Backups implements BackupService {
     return restore;
   }
 
-  async restores({ pending = false }: { readonly pending?: boolean } = {}): Promise<readonly Restore[]> {
-    return this.#options.restores.list().filter(({ state }) => !pending || state === "pending");
+  async restores(): Promise<readonly Restore[]> {
+    return this.#options.restores.list();
   }
 
   async remove(id: BackupId): Promise<void> {

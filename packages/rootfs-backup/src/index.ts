@@ -1,11 +1,6 @@
 export { backupPlugin, type BackupPluginOptions } from "./plugin.ts";
 export { backupConfig, type BackupConfig } from "./config.ts";
-export {
-  backupService,
-  type BackupFilter,
-  type BackupService,
-  type RestoreRequest,
-} from "./backup-service.ts";
+export { backupService, type BackupService, type RestoreRequest } from "./backup-service.ts";
 export type { Backup, BackupPhase } from "./backup.ts";
 export type { Restore, RestoreState } from "./records/restore-records.ts";
 export { enabledLabel, type DefaultPolicy } from "./capture/policy.ts";

@@ -1,6 +1,7 @@
 import { opendir } from "node:fs/promises";
 import {
   containerId,
+  errorMessage,
   isAeonError,
   toAeonError,
   type ContainerEntry,
@@ -73,13 +74,19 @@ export class Capturer {
     return capture;
   }
 
-  /** Finishes the move of a layer whose process was cut off. */
+  /**
+   * Moves the layer of an intended backup, or finds that it was moved already. The move is durable when this
+   * resolves; the mark of it follows, since reconcile draws it from the intent and the folder.
+   */
   async resume(record: BackupRecord): Promise<BackupRecord> {
-    const { backups, staging, onStaged } = this.#options;
+    const { backups, staging, log, onStaged } = this.#options;
     const { id } = record;
     await staging.take(record.upperdir, id);
-    await backups.staged(id);
-    reached("staged", id);
+    backups.staged(id).then(
+      () => reached("staged", id),
+      (error: unknown) =>
+        log.error({ backup: id, error: errorMessage(error) }, "staged layer not recorded yet"),
+    );
     const staged = backups.get(id) ?? record;
     onStaged(staged);
     return staged;

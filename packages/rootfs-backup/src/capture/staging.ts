@@ -53,13 +53,17 @@ export class Staging {
       });
   }
 
-  /** Moves a layer in, whatever its size, and waits until both names are on disk. Repeating it is harmless. */
+  /**
+   * Moves a layer in, whatever its size, and waits until all names are on disk. Repeating it is harmless. File
+   * systems keep the order of such changes, so they are waited for together.
+   */
   async take(upperdir: string, id: BackupId): Promise<void> {
-    await mkdir(this.folder(id), { recursive: true, mode: 0o700 });
-    await syncFolder(this.path);
+    const folder = this.folder(id);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
     await renameUnlessDone(upperdir, this.layer(id));
     reached("moved", id);
-    await Promise.all([syncFolder(this.folder(id)), syncFolder(dirname(upperdir)).catch(ignoreAbsence)]);
+    const origin = syncFolder(dirname(upperdir)).catch(ignoreAbsence);
+    await Promise.all([syncFolder(this.path), syncFolder(folder), origin]);
     reached("synced", id);
   }
 
