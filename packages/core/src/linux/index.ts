@@ -1,3 +1,4 @@
+export { tellsEntryTypesSync } from "./directory-entries.ts";
 export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
 export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";

@@ -229,3 +229,10 @@ test("a file system is flushed", async () => {
 test("asking for a signal when the parent dies", () => {
   expect(() => linux.signalOnParentDeath("SIGTERM")).not.toThrow();
 });
+
+test("a file system says whether it tells entry types", () => {
+  expect(linux.tellsEntryTypesSync(folder)).toBeUndefined();
+  file("a");
+  expect(linux.tellsEntryTypesSync(folder)).toBe(true);
+  expect(() => linux.tellsEntryTypesSync(join(folder, "absent"))).toThrow(errno("ENOENT"));
+});

@@ -5,7 +5,7 @@ import { DiskThread } from "./disk-thread.ts";
 import { kernelMapsIds, overlayOptions } from "./mount-options.ts";
 import { OverlaySnapshotter } from "./overlay-snapshotter.ts";
 import { Removals } from "./removals.ts";
-import { makeSnapshotsFolder, openRoot } from "./root.ts";
+import { checkEntryTypes, makeSnapshotsFolder, openRoot } from "./root.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 import { Usage } from "./usage.ts";
 
@@ -32,6 +32,7 @@ export async function openOverlaySnapshotter(options: OverlaySnapshotterOptions)
   await using starting = new AsyncDisposableStack();
   const life = starting.use(new Lifetime());
   const store = life.use(new SnapshotStore(root.database));
+  await checkEntryTypes(root);
   await makeSnapshotsFolder(root);
   const thread = life.use(new DiskThread());
   const removals = life.use(new Removals(thread, log));
