@@ -60,10 +60,12 @@ function welcome(root: string, { agent, containerd, image }: Standalone): string
     ["metrics", `${agent.metrics}/metrics`],
     ["logs", `${paths.agentLog}, ${containerdPaths(paths.containerd).log}`],
   ] as const;
+  const [ctr, aeonctl] = [`${paths.bin}/ctr`, `${paths.bin}/aeonctl`];
+  const newest = `$(${aeonctl} backups ls --container demo --quiet | head -1)`;
   const commands = [
-    `${paths.bin}/ctr run --rm ${image} demo sh -c 'echo hello > /root/note; rm /etc/motd; ls -l /root /etc'`,
-    `${paths.bin}/aeonctl backups ls`,
-    `${paths.bin}/aeonctl restore BACKUP --container demo2 && ${paths.bin}/ctr run --rm ${image} demo2 cat /root/note`,
+    `${ctr} run --rm ${image} demo sh -c 'echo hello > /root/note; rm /etc/motd'`,
+    `${aeonctl} backups ls`,
+    `${aeonctl} restore ${newest} --container demo2 && ${ctr} run --rm ${image} demo2 ls -l /root /etc`,
   ];
   return `
 aeon is ready.
