@@ -20,7 +20,9 @@ try {
   });
   execFileSync("diff", ["-r", join(source, "src/gen"), join(scratch, "src/gen")], { stdio: "inherit" });
 } catch {
-  console.error("packages/proto/src/gen differs from its .proto files: run npm run generate and commit the result");
+  console.error(
+    "packages/proto/src/gen differs from its .proto files: run npm run generate and commit the result",
+  );
   process.exitCode = 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });

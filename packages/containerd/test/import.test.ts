@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
-import { buildLayer, digestOf, ImageLayout, machineArchitecture, mediaTypes, unpackLayout } from "@aeon/oci";
+import {
+  buildLayer,
+  digestOf,
+  machineArchitecture,
+  mediaTypes,
+  unpackLayout,
+  type ImageLayout,
+} from "@aeon/oci";
 import {
   busyboxImage,
   containerdVersions,
@@ -27,6 +34,17 @@ const config = Buffer.from(
   }),
 );
 
+async function tarOf(path: string): Promise<Readable> {
+  await create({ cwd: path, file: `${path}.tar` }, ["."]);
+  return createReadStream(`${path}.tar`);
+}
+
+const firstManifest = async (layout: ImageLayout) => {
+  const [descriptor] = (await layout.index()).manifests;
+  if (!descriptor) throw new Error("no manifest");
+  return { descriptor, ...(await layout.readImage(descriptor)) };
+};
+
 describe.each(containerdVersions)("import into containerd %s", (version) => {
   let resources: AsyncDisposableStack;
   let folder: TemporaryFolder;
@@ -47,11 +65,6 @@ describe.each(containerdVersions)("import into containerd %s", (version) => {
     await mkdir(path);
     return path;
   };
-
-  async function tarOf(path: string): Promise<Readable> {
-    await create({ cwd: path, file: `${path}.tar` }, ["."]);
-    return createReadStream(`${path}.tar`);
-  }
 
   /** As `docker save` wrote it up to Docker 24. */
   async function dockerArchive(tags: readonly string[] | null): Promise<string> {
@@ -110,7 +123,9 @@ describe.each(containerdVersions)("import into containerd %s", (version) => {
     await task.wait();
     await task.delete();
     await container.delete({ snapshot: true });
-    const expected = [...files].toSorted().map(([path, content]) => `${path}=${content}`);
+    const expected = [...files]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([path, content]) => `${path}=${content}`);
     expect(await output).toBe(expected.join(""));
   });
 
@@ -120,12 +135,6 @@ describe.each(containerdVersions)("import into containerd %s", (version) => {
     await breakIt(await unpackLayout(file, path));
     return tarOf(path);
   }
-
-  const firstManifest = async (layout: ImageLayout) => {
-    const [descriptor] = (await layout.index()).manifests;
-    if (!descriptor) throw new Error("no manifest");
-    return { descriptor, ...(await layout.readImage(descriptor)) };
-  };
 
   test("content that is not what its name says is refused", async () => {
     const tar = await brokenLayout(async (layout) => {

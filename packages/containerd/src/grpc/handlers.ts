@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   create,
   type DescMethod,
@@ -145,6 +146,18 @@ function handlerOf<Output>(
   return (input, context) => Reflect.apply(handler, handlers, [input, context]);
 }
 
+type RequestStream = AsyncIterable<Message> & { readonly cancelled: boolean };
+
+/**
+ * The requests of a call. Node reports a reset stream as ended a moment before it reports it closed, and a handler
+ * must not take what a client broke off for complete.
+ */
+async function* requestsOf(call: RequestStream): AsyncGenerator<Message, void, undefined> {
+  yield* call;
+  await nextTurn();
+  if (call.cancelled) throw new DOMException("the client ended the call", "AbortError");
+}
+
 type Wrap = (
   desc: DescMethod,
   service: AnyService,
@@ -162,7 +175,7 @@ const wraps: Readonly<Record<DescMethod["methodKind"], Wrap>> = {
   client_streaming(desc, service, handlers, report) {
     const handler = handlerOf<Promise<Init>>(service, handlers, desc);
     return (call: ServerReadableStream<Message, Message>, done: sendUnaryData<Message>) => {
-      answer(desc, handler, call, call, done).catch(report);
+      answer(desc, handler, call, requestsOf(call), done).catch(report);
     };
   },
   server_streaming(desc, service, handlers, report) {
@@ -174,7 +187,7 @@ const wraps: Readonly<Record<DescMethod["methodKind"], Wrap>> = {
   bidi_streaming(desc, service, handlers, report) {
     const handler = handlerOf<AsyncIterable<Init>>(service, handlers, desc);
     return (call: ServerDuplexStream<Message, Message>) => {
-      stream(desc, handler, call, call).catch(report);
+      stream(desc, handler, call, requestsOf(call)).catch(report);
     };
   },
 };

@@ -117,10 +117,14 @@ async function storeBlob(
 ): Promise<ArchivedBlob> {
   const expected = digestOfPath(cleanPath(entry.path));
   let head = Buffer.alloc(0);
-  async function* watched(): AsyncGenerator<Buffer, void, undefined> {
+  // containerd starts an ingest with what another namespace has of the same blob.
+  async function* watched(offset: number): AsyncGenerator<Buffer, void, undefined> {
+    let known = offset;
     for await (const chunk of entry) {
       if (head.length < headBytes) head = Buffer.concat([head, chunk.subarray(0, headBytes)]);
-      yield chunk;
+      const rest = chunk.subarray(known);
+      known -= chunk.length - rest.length;
+      if (rest.length > 0) yield rest;
     }
   }
   const digest = await store.ingest(
