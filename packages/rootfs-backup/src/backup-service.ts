@@ -27,6 +27,8 @@ export interface BackupService {
   restores(signal: AbortSignal): Promise<readonly Restore[]>;
   /** Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND` or `BACKUP_NOT_STORED`. */
   remove(id: BackupId, signal: AbortSignal): Promise<void>;
+  /** Resolves when every backup is stored and its staged copy deleted. */
+  settled(signal: AbortSignal): Promise<void>;
   /** Deletes unpacked layers that no container uses and none has used for the given time; gives their number. */
   sweepLayers(graceMs: number): Promise<number>;
 }

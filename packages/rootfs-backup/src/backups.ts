@@ -117,6 +117,13 @@ export class Backups implements BackupService {
     this.changed(id);
   }
 
+  async settled(signal: AbortSignal): Promise<void> {
+    const changes = on(this.#events, "change", { signal });
+    const isDone = () => this.#options.records.unfinished().length === 0;
+    if (isDone()) return;
+    for await (const _change of changes) if (isDone()) return;
+  }
+
   async sweepLayers(graceMs: number): Promise<number> {
     const { layers, bindings } = this.#options;
     return (await layers.sweep(() => bindings.layersInUse(), graceMs)).length;
