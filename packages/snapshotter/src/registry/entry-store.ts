@@ -13,9 +13,15 @@ import * as sqlOf from "./entry-sql.ts";
 /** `at` is when the change was gathered, in nanoseconds since the epoch. */
 type Change = (sql: DatabaseSync, at: bigint) => void;
 
-interface Gathered {
+interface Stamped {
   readonly change: Change;
   readonly at: bigint;
+}
+
+interface Gathered {
+  readonly changes: Stamped[];
+  /** True when the first change makes the entry. */
+  readonly begins: boolean;
 }
 
 /** Milliseconds that changes wait for others to share their transaction. */
@@ -31,7 +37,7 @@ export class EntryStore implements AsyncDisposable {
   readonly #database: Database;
   readonly #log: Logger;
   readonly #now: () => bigint;
-  readonly #gathered = new Map<SnapshotKey, Gathered[]>();
+  readonly #gathered = new Map<SnapshotKey, Gathered>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failure: string | undefined;
@@ -50,19 +56,18 @@ export class EntryStore implements AsyncDisposable {
 
   /** Writes a change soon; visible to reads at once. */
   gather(key: SnapshotKey, change: Change): void {
-    if (this.#closed) return;
-    const earlier = this.#gathered.get(key);
-    const gathered = { change, at: this.#now() };
-    if (earlier === undefined) this.#gathered.set(key, [gathered]);
-    else earlier.push(gathered);
-    if (this.#gathered.size >= batchLimit) this.#write();
-    else this.#timer ??= setTimeout(() => this.#write(), gatherMs);
+    this.#gather(key, this.#gathered.get(key)?.changes ?? [], change, this.#gathered.get(key)?.begins);
   }
 
-  /** As {@link gather}, for a change after which earlier ones of the key do not matter. */
+  /** As {@link gather}, for a change that makes the entry anew: earlier ones do not matter. */
+  gatherFirst(key: SnapshotKey, change: Change): void {
+    this.#gather(key, [], change, true);
+  }
+
+  /** As {@link gather}, for a change that forgets the entry: if it was not written yet, it never will be. */
   gatherLast(key: SnapshotKey, change: Change): void {
-    this.#gathered.delete(key);
-    this.gather(key, change);
+    const earlier = this.#gathered.get(key);
+    this.#gather(key, earlier === undefined || earlier.begins ? [] : earlier.changes, change);
   }
 
   /** Runs the work in a transaction after everything gathered; resolves when durable. */
@@ -96,11 +101,19 @@ export class EntryStore implements AsyncDisposable {
     await this.#database[Symbol.asyncDispose]();
   }
 
+  #gather(key: SnapshotKey, changes: Stamped[], change: Change, begins = false): void {
+    if (this.#closed) return;
+    changes.push({ change, at: this.#now() });
+    this.#gathered.set(key, { changes, begins });
+    if (this.#gathered.size >= batchLimit) this.#write();
+    else this.#timer ??= setTimeout(() => this.#write(), gatherMs);
+  }
+
   #write(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#gathered.size === 0) return;
-    const changes = [...this.#gathered.values()].flat();
+    const changes = [...this.#gathered.values()].flatMap((gathered) => gathered.changes);
     this.#gathered.clear();
     const written = this.#database.write((sql) => {
       for (const { change, at } of changes) change(sql, at);
