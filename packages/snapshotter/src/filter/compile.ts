@@ -21,22 +21,15 @@ export async function compileFilters(filters: readonly string[]): Promise<InfoFi
 }
 
 async function compileSelector({ path, operator, value }: Selector): Promise<InfoFilter> {
-  switch (operator) {
-    case "present":
-      return (info) => fieldOf(info, path) !== undefined;
-    case "==":
-      return (info) => fieldOf(info, path) === value;
-    case "!=":
-      return (info) => (fieldOf(info, path) ?? "") !== value;
-    case "~=": {
-      const search = await compilePattern(value);
-      return (info) => search(fieldOf(info, path) ?? "");
-    }
-  }
+  if (operator === "present") return (info) => fieldOf(info, path) !== undefined;
+  if (operator === "==") return (info) => fieldOf(info, path) === value;
+  if (operator === "!=") return (info) => (fieldOf(info, path) ?? "") !== value;
+  const search = await compilePattern(value);
+  return (info) => search(fieldOf(info, path) ?? "");
 }
 
 /** A field of a snapshot; undefined when it has none of that name. */
-function fieldOf(info: SnapshotInfo, [first, ...rest]: readonly string[]): string | undefined {
+function fieldOf(info: SnapshotInfo, [first = "", ...rest]: readonly string[]): string | undefined {
   switch (first) {
     case "name":
       return info.name;

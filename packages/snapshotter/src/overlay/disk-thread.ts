@@ -10,8 +10,8 @@ const idleMs = 30_000;
 const limits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 256, stackSizeMb: 1 };
 
 interface Waiting {
-  resolve(measured: Measured | undefined): void;
-  reject(error: unknown): void;
+  readonly resolve: (measured: Measured | undefined) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Walks directory trees on a thread of its own, started with the first tree and ended when idle. */
@@ -45,12 +45,14 @@ export class DiskThread implements AsyncDisposable {
     const worker = this.#start();
     const { promise, resolve, reject } = Promise.withResolvers<Measured | undefined>();
     const cancel = (): void => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       worker.postMessage({ id, kind: "cancel" } satisfies DiskRequest);
       reject(signal.reason);
     };
     signal.addEventListener("abort", cancel, { once: true });
     this.#waiting.set(id, { resolve, reject });
     worker.ref();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage({ id, kind, path } satisfies DiskRequest);
     try {
       return await promise;

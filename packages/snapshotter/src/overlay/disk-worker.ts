@@ -40,6 +40,7 @@ function turn(): void {
     const reply = advance(id, job);
     if (reply === undefined) continue;
     jobs.delete(id);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     parentPort?.postMessage(reply);
   }
   schedule();

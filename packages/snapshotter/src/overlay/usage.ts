@@ -30,14 +30,9 @@ export class Usage {
   }
 
   async of(record: SnapshotRecord, signal: AbortSignal): Promise<SnapshotUsage> {
-    switch (record.kind) {
-      case "view":
-        return nothing;
-      case "active":
-        return this.#measure(record.id, signal);
-      case "committed":
-        return record.usage ?? this.#share(record.id);
-    }
+    if (record.kind === "view") return nothing;
+    if (record.kind === "active") return this.#measure(record.id, signal);
+    return record.usage ?? this.#share(record.id);
   }
 
   #share(id: number): Promise<SnapshotUsage> {

@@ -1,6 +1,6 @@
 import type { GrpcHandlers, ServedCall } from "@aeon/containerd";
 import type { CallContext, Logger, SnapshotInfo, Snapshotter } from "@aeon/core";
-import { snapshots } from "@aeon/proto";
+import type { snapshots } from "@aeon/proto";
 import { infoMessage, mountsMessage } from "./messages.ts";
 import { checkedLabels, optionalParent, requiredName } from "./request.ts";
 import { failureFacts, isOurFault, replyError } from "./status.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createGrpcClient, GrpcChannel } from "@aeon/containerd";
 import { linux, type Snapshotter } from "@aeon/core";
-import { snapshots, types } from "@aeon/proto";
+import { snapshots, type types } from "@aeon/proto";
 import { onTestFinished } from "vitest";
 import { openOverlaySnapshotter, serveSnapshotter, type OverlaySnapshotterOptions } from "../../src/index.ts";
 
@@ -54,7 +54,7 @@ export async function memoryRoot(size = "50%"): Promise<string> {
 /** Mount points below a folder, innermost first. */
 function mountsBelow(folder: string): string[] {
   const list = execFileSync("findmnt", ["-rno", "TARGET"], { encoding: "utf8" }).split("\n");
-  return list.filter((point) => point.startsWith(`${folder}/`)).reverse();
+  return list.filter((point) => point.startsWith(`${folder}/`)).toReversed();
 }
 
 /** Mounts what a snapshotter returned, as a runtime would, and runs `work` on the mount point. */

@@ -61,11 +61,12 @@ test("times are in nanoseconds, and fall between those around the call", async (
   expect(committed.created % 1000n === 0n && updated.updated % 1000n === 0n).toBe(false);
 });
 
+const mount = async (call: Promise<{ mounts: { type: string; source: string; options: string[] }[] }>) =>
+  (await call).mounts[0];
+
 test("mount options follow the kind and the number of parents", async () => {
   const { client, root } = await start({ mountOptions: ["xino=off"] });
   const files = (id: number) => `${root}/snapshots/${id}/fs`;
-  const mount = async (call: Promise<{ mounts: { type: string; source: string; options: string[] }[] }>) =>
-    (await call).mounts[0];
   expect(await mount(client.prepare({ key: "a" }))).toMatchObject({
     type: "bind",
     source: files(1),
@@ -103,6 +104,8 @@ test("mount options follow the kind and the number of parents", async () => {
   expect(await mount(client.mounts({ key: "v2" }))).toEqual(view);
 });
 
+const mode = async (path: string) => (await stat(path)).mode & 0o7777;
+
 test("directories have containerd's modes whatever the umask, and a key never becomes a path", async () => {
   const before = process.umask(0o077);
   try {
@@ -110,7 +113,6 @@ test("directories have containerd's modes whatever the umask, and a key never be
     await client.prepare({ key: "../../escape" });
     await client.commit({ key: "../../escape", name: "/abs/name" });
     const { mounts } = await client.prepare({ key: "k", parent: "/abs/name" });
-    const mode = async (path: string) => (await stat(path)).mode & 0o7777;
     expect(await mode(optionOf(mounts, "upperdir"))).toBe(0o755);
     expect(await mode(join(root, "snapshots/1/fs"))).toBe(0o755);
     expect(await mode(join(root, "snapshots"))).toBe(0o700);

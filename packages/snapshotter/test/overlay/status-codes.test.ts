@@ -55,8 +55,8 @@ test("two Prepares of one key: one wins, one is told, nothing is left of the oth
   const calls = Array.from({ length: 8 }, () => client.prepare({ key: "race", parent: "top" }));
   const results = await Promise.allSettled(calls);
   expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-  for (const result of results)
-    if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "already-exists" });
+  const refused = results.filter((result) => result.status === "rejected");
+  expect(refused.map(({ reason }) => reason.code)).toEqual(Array.from({ length: 7 }, () => "already-exists"));
   await client.remove({ key: "race" });
   await client.cleanup({});
 });
@@ -92,17 +92,13 @@ test("committed snapshots have no mounts, and those with children stay", async (
     });
 });
 
-test.each(["name", "parent", "kind", "created_at", "createdat", "", "Labels", "labels.", "labels.a,"])(
+test.each(["name", "parent", "kind", "created_at", "createdat", "", "Labels", "labels."])(
   "an update of %j changes nothing",
   async (path) => {
     const { client } = await populated();
     const before = (await client.stat({ key: "active" })).info;
-    const wanted = { name: "active", labels: { a: "2", "a,": "3" } };
+    const wanted = { name: "active", labels: { a: "2" } };
     const update = client.update({ info: wanted, updateMask: { paths: ["labels.a", path] } });
-    if (path === "labels.a,") {
-      expect((await update).info?.labels).toEqual({ a: "2", "a,": "3" });
-      return;
-    }
     await expect(update).rejects.toMatchObject({ code: "invalid-argument" });
     expect((await client.stat({ key: "active" })).info).toEqual(before);
   },

@@ -2,10 +2,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { linux } from "@aeon/core";
+import { linux, snapshotKey } from "@aeon/core";
 import { expect, test } from "vitest";
 import { openOverlaySnapshotter } from "../../src/index.ts";
 import { memoryRoot, mounted, optionOf, start, testFolder } from "./harness.ts";
+
+const key = (name: string) => ({ key: snapshotKey(name) });
 
 /** What du(1) says of a tree: bytes in blocks and inodes. */
 function du(path: string): { size: bigint; inodes: bigint } {
@@ -45,13 +47,12 @@ test("the usage of a committed snapshot is measured once, and kept across restar
   const root = join(await testFolder(), "root");
   const files = join(root, "snapshots/1/fs");
   const context = { caller: {}, signal: new AbortController().signal };
-  const key = (name: string) => ({ key: name as never });
   let expected;
   {
     await using snapshotter = await openOverlaySnapshotter({ root });
     await snapshotter.prepare({ ...key("a"), labels: {} }, context);
     fill(files);
-    await snapshotter.commit({ ...key("a"), name: "one" as never, labels: {} }, context);
+    await snapshotter.commit({ ...key("a"), name: snapshotKey("one"), labels: {} }, context);
     expected = du(files);
   }
   {
@@ -92,14 +93,14 @@ test("measuring and removing 80 000 files leaves the event loop alone", async ()
 test("a huge tree holds up no small one", async () => {
   const root = await memoryRoot();
   const { client } = await start({ root });
-  for (const key of ["big", "small"]) await client.prepare({ key });
+  for (const name of ["big", "small"]) await client.prepare({ key: name });
   for (let index = 0; index < 3000; index++) writeFileSync(join(root, `snapshots/1/fs/${index}`), "");
   for (let index = 0; index < 600; index++) writeFileSync(join(root, `snapshots/2/fs/${index}`), "");
   const order: string[] = [];
   await Promise.all(
-    ["big", "small"].map(async (key) => {
-      await client.usage({ key });
-      order.push(key);
+    ["big", "small"].map(async (name) => {
+      await client.usage({ key: name });
+      order.push(name);
     }),
   );
   expect(order).toEqual(["small", "big"]);
