@@ -1,0 +1,9 @@
+import { join } from "node:path";
+import { runReadmeExample } from "@aeon/testkit";
+import { expect, test } from "vitest";
+
+test("the README's example runs", async () => {
+  expect(await runReadmeExample(join(import.meta.dirname, "../README.md"))).toBe(
+    "layer-work prepared\ncontainer prepared\noverlay 6 options\n",
+  );
+});
