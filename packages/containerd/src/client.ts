@@ -139,8 +139,11 @@ export class Client implements AsyncDisposable {
     filters: readonly string[] = [],
     options?: CallOptions,
   ): Promise<readonly ContainerInfo[]> {
-    const reply = await this.service(containers.Containers).list({ filters: [...filters] }, options);
-    return reply.containers.map(containerInfoOf);
+    const found: ContainerInfo[] = [];
+    // A plain List stops working when all records together pass the message limit.
+    const replies = this.service(containers.Containers).listStream({ filters: [...filters] }, options);
+    for await (const { container } of replies) found.push(containerInfoOf(container));
+    return found;
   }
 
   /** Sandbox records: pods, if CRI runs on containerd 2.0 or later. */

@@ -27,7 +27,7 @@ export interface ContainerInfo {
   /** Nanoseconds since the epoch. */
   readonly createdAt: bigint;
   readonly updatedAt: bigint;
-  /** As it was written; JSON. */
+  /** As it was written, unchecked; undefined when there is none or it is not JSON. */
   readonly spec: RuntimeSpec | undefined;
 }
 
@@ -64,10 +64,14 @@ export function containerInfoOf(record: containers.Container | undefined): Conta
   };
 }
 
+/** A record that somebody else made may hold anything; one such must not break a listing. */
 function specOf(json: Uint8Array): RuntimeSpec | undefined {
-  if (json.length === 0) return undefined;
-  const spec: RuntimeSpec = JSON.parse(Buffer.from(json).toString());
-  return spec;
+  try {
+    const spec: RuntimeSpec | null = JSON.parse(Buffer.from(json).toString());
+    return spec ?? undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A container: a record that says what to run. Its running side is a {@link Task}. */

@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -156,6 +157,46 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     expect((await container.info()).labels["aeon.test/x"]).toBe("1");
     await container.delete({ snapshot: true });
     await expect(container.info()).rejects.toMatchObject({ code: "not-found" });
+  });
+
+  test("many execs at once keep their input and output apart", async () => {
+    const container = await client.createContainer("many", { image: imageName, args: ["sleep", "1000"] });
+    const task = await container.newTask();
+    await task.start();
+    const results = await Promise.all(
+      Array.from({ length: 20 }, async (_, number) => {
+        const input = Readable.from([Buffer.alloc(200_000, `${number} `)]);
+        const sum = await task.exec({ args: ["md5sum"], stdin: input, stdout: "pipe" });
+        const output = read(sum, "stdout");
+        await sum.start();
+        const { code } = await sum.wait();
+        await sum.delete();
+        return `${code} ${(await output).split(" ")[0]}`;
+      }),
+    );
+    const expected = Array.from({ length: 20 }, (_, number) => {
+      const sum = createHash("md5")
+        .update(Buffer.alloc(200_000, `${number} `))
+        .digest("hex");
+      return `0 ${sum}`;
+    });
+    expect(results).toEqual(expected);
+    await task.kill("SIGKILL");
+    await task.wait();
+    await task.delete();
+    await container.delete({ snapshot: true });
+  });
+
+  test("output goes to a given stream, which stays open", async () => {
+    const container = await client.createContainer("sink", { image: imageName, args: ["seq", "1", "3"] });
+    const sink = new PassThrough();
+    const task = await container.newTask({ stdout: sink });
+    await task.start();
+    await task.wait();
+    await task.delete();
+    expect(sink.writable).toBe(true);
+    expect(sink.read().toString()).toBe("1\n2\n3\n");
+    await container.delete({ snapshot: true });
   });
 
   test("a terminal merges both outputs and can be resized", async () => {

@@ -10,6 +10,7 @@ import type { Caller } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { GrpcChannel, type ChannelAddress } from "./channel.ts";
 import { metadataOf } from "./metadata.ts";
+import { pump } from "./pump.ts";
 import { methodDefinition } from "./service-definition.ts";
 import { methodsOf, type AnyService, type CallOptions, type GrpcClient } from "./service-types.ts";
 import { errorOfStatus } from "./status.ts";
@@ -102,40 +103,6 @@ async function unary(method: Method, request: Init, options: CallOptions = {}): 
   );
 }
 
-/** The writable half of a call. */
-interface Sink {
-  write(message: Message): boolean;
-  end(): unknown;
-  once(event: "drain" | "close" | "error", listener: () => void): unknown;
-  removeListener(event: "drain" | "close" | "error", listener: () => void): unknown;
-  readonly destroyed: boolean;
-}
-
-function drained(sink: Sink): Promise<void> {
-  return new Promise((resolve) => {
-    const events = ["drain", "close", "error"] as const;
-    const finish = () => {
-      for (const event of events) sink.removeListener(event, finish);
-      resolve();
-    };
-    for (const event of events) sink.once(event, finish);
-  });
-}
-
-/** Sends every request with back-pressure, until the source ends or `ended` says that the call is over. */
-async function pump(
-  method: Method,
-  requests: AsyncIterable<Init>,
-  sink: Sink,
-  ended: () => boolean,
-): Promise<void> {
-  for await (const request of requests) {
-    if (ended() || sink.destroyed) return;
-    if (!sink.write(create(method.desc.input, request))) await drained(sink);
-  }
-  if (!ended() && !sink.destroyed) sink.end();
-}
-
 async function clientStream(
   method: Method,
   requests: AsyncIterable<Init>,
@@ -158,7 +125,7 @@ async function clientStream(
           done(error, value);
         },
       );
-      pump(method, requests, call, () => ended).catch((error: unknown) => {
+      pump(method.desc.input, requests, call, () => ended).catch((error: unknown) => {
         sourceError = { error };
         call.cancel();
       });
@@ -233,7 +200,7 @@ async function* bidiStream(
   let sourceError: { readonly error: unknown } | undefined;
   call.on("error", () => {});
   call.on("status", () => (ended = true));
-  pump(method, requests, call, () => ended).catch((error: unknown) => {
+  pump(method.desc.input, requests, call, () => ended).catch((error: unknown) => {
     sourceError = { error };
     call.cancel();
   });

@@ -65,10 +65,15 @@ async function targetsOf(
       );
     return [{ name, target: only.target }];
   }
-  return found.map(({ names, target }) => {
-    if (names === undefined) throw errors.IMAGE_NAME_MISSING("the archive does not name its image");
-    return { name: names, target };
-  });
+  const named = found.flatMap(({ names, target }) => (names === undefined ? [] : [{ name: names, target }]));
+  if (named.length === 0) throw errors.IMAGE_NAME_MISSING("the archive does not name its image");
+  return named;
+}
+
+/** Some tools write only a tag where the name belongs. */
+function nameOf(annotations: Labels | undefined): string | undefined {
+  const name = annotations?.[containerdName] ?? annotations?.[refNameAnnotation];
+  return name !== undefined && /[/:]/.test(name) ? name : undefined;
 }
 
 interface FoundTarget {
@@ -84,7 +89,7 @@ async function namedTargets(
   if (archive.index !== undefined)
     return parseIndex(archive.index).manifests.map((descriptor) => {
       const { annotations, ...target } = descriptor;
-      return { names: annotations?.[containerdName] ?? annotations?.[refNameAnnotation], target };
+      return { names: nameOf(annotations), target };
     });
   if (archive.dockerManifest === undefined)
     throw errors.IMAGE_ARCHIVE_INVALID("the tar holds neither index.json nor manifest.json");

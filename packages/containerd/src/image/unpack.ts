@@ -36,7 +36,7 @@ export async function unpack(
     const [diffId, chain] = [diffIds[index], chains[index]];
     if (diffId === undefined || chain === undefined) throw new RangeError("more layers than chain ids");
     await unpackLayer(connection, snapshotter, { layer, diffId, chain, parent: chains[index - 1] }, options);
-    await store.setLabels(layer.digest, { "containerd.io/uncompressed": diffId }, options);
+    await labelLayer(store, layer.digest, diffId, options);
   }
   const last = chains.at(-1);
   if (last !== undefined)
@@ -45,6 +45,20 @@ export async function unpack(
       { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: last },
       options,
     );
+}
+
+/** containerd may be set to drop layers once they are unpacked. */
+async function labelLayer(
+  store: ContentStore,
+  digest: Digest,
+  diffId: Digest,
+  options: CallOptions,
+): Promise<void> {
+  try {
+    await store.setLabels(digest, { "containerd.io/uncompressed": diffId }, options);
+  } catch (error) {
+    if (!isAeonError(error, "not-found")) throw error;
+  }
 }
 
 async function unpackLayer(
