@@ -41,6 +41,11 @@ class NpmStart implements AsyncDisposable {
     }
   }
 
+  /** Takes the terminal away, as closing its window does. */
+  hangUp(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   /** Types Ctrl-C. */
   interrupt(): void {
     this.#child.stdin?.write("\u0003");
@@ -143,6 +148,36 @@ test("what a killed npm start left behind is ended at the next start", async () 
   }
   await expectNothingLeft(root);
 });
+
+test("when the terminal is closed everything is stopped all the same", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r");
+  {
+    await using aeon = new NpmStart(root);
+    await aeon.says("Ctrl-C stops everything");
+    await ctrIn(root)("run", "--detach", image, "sleeper", "sleep", seconds);
+    aeon.hangUp();
+    await aeon.exitCode();
+  }
+  await expect.poll(() => leftBehind(root), { timeout: 30_000, interval: 100 }).toEqual([]);
+  await expectNothingLeft(root);
+});
+
+test.each(["agent", "containerd"])(
+  "when the %s dies npm start says so, stops the rest and fails",
+  async (victim) => {
+    await using temporary = await temporaryFolder("s");
+    const root = join(temporary.path, "r");
+    await using aeon = new NpmStart(root);
+    await aeon.says("Ctrl-C stops everything");
+    const pid = new RegExp(`^ +${victim} .*?pid (\\d+)`, "m").exec(aeon.output)?.[1];
+    process.kill(Number(pid), "SIGKILL");
+    expect(await aeon.exitCode()).toBe(1);
+    expect(aeon.output).toMatch(new RegExp(`${victim} ended with SIGKILL`));
+    expect(aeon.output).toContain("no process, mount or socket is left");
+    await expectNothingLeft(root);
+  },
+);
 
 /** A cache without packages and a PATH without containerd, so that a package source is needed. */
 function bareMachine(folder: string): NodeJS.ProcessEnv {

@@ -26,9 +26,9 @@ export class Daemon {
     this.#child = child;
     this.pid = pid;
     this.log = log;
-    this.ended = once(child, "exit").then(([code, signal]: unknown[]) =>
-      typeof code === "number" ? `exit code ${code}` : String(signal),
-    );
+    const { promise, resolve } = Promise.withResolvers<string>();
+    child.once("exit", (code, signal) => resolve(code === null ? String(signal) : `exit code ${code}`));
+    this.ended = promise;
   }
 
   /** Starts the program; throws `PROGRAM_MISSING` when it cannot be run. */
@@ -62,8 +62,13 @@ export class Daemon {
   }
 
   /** The last lines that it wrote. */
-  async logTail(lines = 6): Promise<string> {
-    const text = await readFile(this.log, "utf8").catch(errorMessage);
-    return text.trimEnd().split("\n").slice(-lines).join("\n");
+  logTail(): Promise<string> {
+    return logTail(this.log);
   }
+}
+
+/** The last lines of a log file, or why it cannot be read. */
+export async function logTail(path: string, lines = 6): Promise<string> {
+  const text = await readFile(path, "utf8").catch(errorMessage);
+  return text.trimEnd().split("\n").slice(-lines).join("\n");
 }

@@ -24,10 +24,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  // A terminal that was closed must not keep its containers from being stopped.
+  process.stdout.on("error", () => {});
   // oxlint-disable-next-line node/no-process-env -- the edge of the program
   const { env } = process;
   return runStandalone({
-    root: resolve(options.root),
+    // npm runs scripts in the checkout; what the user typed is relative to where they are.
+    root: resolve(env["INIT_CWD"] ?? "", options.root),
     cache: cacheFolder(env),
     workspace: join(import.meta.dirname, "../../.."),
     ...(options.line && { line: options.line }),

@@ -21,11 +21,7 @@ export async function runStandalone(options: RunStandaloneOptions): Promise<numb
     const standalone = await startStandalone({ ...options, progress: terminalProgress(output) });
     output.write(welcome(root, standalone));
     const broken = await Promise.race([standalone.broken, stopped(signal)]);
-    output.write(
-      broken === undefined
-        ? "\nstopping…\n"
-        : `\n${broken}; stopping…\n${await standalone.agent.logTail()}\n`,
-    );
+    output.write(`\n${broken === undefined ? "" : `aeon: ${broken}\n\n`}stopping…\n`);
     await standalone[Symbol.asyncDispose]();
     output.write(`stopped; no process, mount or socket is left. The files stay in ${root}.\n`);
     return broken === undefined ? 0 : 1;

@@ -1,5 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { logTail } from "./daemon.ts";
 import { endLeftoverAgents, startAgent, type AgentProcess } from "./agent-process.ts";
 import { buildBusyboxImage, busyboxName } from "./busybox-image.ts";
 import {
@@ -8,7 +9,6 @@ import {
   type ContainerdBinaries,
   type ContainerdLine,
 } from "./containerd-binaries.ts";
-import { containerdPaths } from "./containerd-config.ts";
 import { startContainerd, type PrivateContainerd } from "./containerd.ts";
 import { errors } from "./errors.ts";
 import { tryLock } from "./file-lock.ts";
@@ -48,7 +48,7 @@ export interface Standalone extends AsyncDisposable {
   readonly agent: AgentProcess;
   /** Name of an image that is there to try. */
   readonly image: string;
-  /** Resolves with a sentence when one of the two ends on its own. */
+  /** Resolves with a sentence and the end of the log when one of the two ends on its own. */
   readonly broken: Promise<string>;
 }
 
@@ -95,8 +95,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     agent,
     image: busyboxName,
     broken: Promise.race([
-      agent.ended.then((how) => `the agent ended with ${how}`),
-      containerd.ended.then((how) => `containerd ended with ${how}`),
+      agent.ended.then(async (how) => `the agent ended with ${how}:\n${await agent.logTail()}`),
+      containerd.ended.then(async (how) => `containerd ended with ${how}:\n${await logTail(containerd.log)}`),
     ]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -166,9 +166,3 @@ async function importImage(containerd: PrivateContainerd, file: string, signal: 
     signal,
   });
 }
-
-/** Files a user may look at, by what they are. */
-export const standaloneLogs = (root: string): readonly string[] => [
-  standalonePaths(root).agentLog,
-  containerdPaths(standalonePaths(root).containerd).log,
-];
