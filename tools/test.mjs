@@ -14,7 +14,7 @@ const steps = [
   { name: "lint", command: ["nx", "run-many", "-t", "lint", "--output-style=static"], limit: 15 },
   { name: "lint-tools", command: ["oxlint", "--disable-nested-config", "tools"], limit: 5 },
   { name: "types", command: ["tsc", "-p", "tsconfig.json"], limit: 5 },
-  { name: "unused", command: ["knip"], limit: 5 },
+  { name: "unused", command: ["knip", "--no-config-hints"], limit: 5 },
   { name: "generated", command: ["node", "tools/check-generated.mjs"], limit: 5 },
   { name: "docs", command: ["node", "tools/docs.mjs", "--check"], limit: 5 },
   { name: "build", command: ["nx", "run-many", "-t", "build", "bundle", "--output-style=static"], limit: 15 },
