@@ -1,13 +1,14 @@
-import { backupId, containerId, namespace, type BackupId } from "@aeon/core";
+import { containerId, namespace, type BackupId } from "@aeon/core";
 import type { admin } from "@aeon/proto";
-import type { BackupService } from "@aeon/rootfs-backup";
+import { parseBackupId, type BackupService } from "@aeon/rootfs-backup";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { backupMessage, restoreMessage } from "./convert.ts";
 import type { AdminDeps } from "./deps.ts";
 import { requireName, running } from "./require.ts";
 
 const serviceOf = (deps: AdminDeps): BackupService => running(deps.backups(), "the backup service");
-const idOf = ({ id }: { readonly id: string }): BackupId => backupId(requireName(id, "id"));
+/** Ids become file names in the store, so they are checked here, where they enter. */
+const idOf = ({ id }: { readonly id: string }): BackupId => parseBackupId(id);
 
 /** The backups that the request selects, newest first. */
 export async function listBackups(
@@ -57,7 +58,7 @@ export async function requestRestore(
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.RequestRestoreResponseSchema>> {
   const wish = {
-    backupId: backupId(requireName(request.backupId, "backup_id")),
+    backupId: parseBackupId(request.backupId),
     namespace: namespace(requireName(request.namespace, "namespace")),
     containerId: containerId(requireName(request.containerId, "container_id")),
   };

@@ -1,14 +1,26 @@
 import { definePlugin } from "@aeon/core";
 import * as v from "valibot";
 import type { AdminDeps } from "../admin/index.ts";
+import { serveHttp } from "../admin/http-server.ts";
+import { lazyHandler } from "./lazy-handler.ts";
 
-/** Serves the admin API; its modules are loaded here, after the snapshotter has started. */
+/** Serves the admin API. Its RPC library is loaded at the first request: an agent at rest does without its memory. */
 export const adminPlugin = (path: string, deps: AdminDeps) =>
   definePlugin({
     name: "admin",
     config: v.undefined(),
     async start({ log }) {
-      const { adminService, serveAdmin } = await import("../admin/index.ts");
-      return serveAdmin({ path, service: adminService(deps), log });
+      return serveHttp(path, (signal) =>
+        lazyHandler(
+          async () => {
+            const [{ adminService }, { adminHandler }] = await Promise.all([
+              import("../admin/service.ts"),
+              import("../admin/server.ts"),
+            ]);
+            return adminHandler({ service: adminService(deps), log }, signal);
+          },
+          (error) => log.error({ error }, "admin API cannot be loaded"),
+        ),
+      );
     },
   });
