@@ -55,13 +55,14 @@ test("a root that turns read-only refuses changes, still answers, and recovers",
   const { bind } = linux.mountFlags;
   await linux.mount({ ...call, source: root, flags: bind });
   await linux.mount({ ...call, flags: bind | remount | readOnly });
-  await expect(client.prepare({ key: "b" })).rejects.toMatchObject({
-    code: "unavailable",
-    message: expect.stringContaining("EROFS"),
-  });
+  for (let attempt = 0; attempt < 2; attempt++)
+    await expect(client.view({ key: "b" })).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining("EROFS"),
+    });
   expect((await client.stat({ key: "a" })).info?.name).toBe("a");
   await linux.unmount(root, linux.unmountFlags.detach);
-  await client.prepare({ key: "b" });
+  await client.view({ key: "b" });
 });
 
 test("a root that is gone is unavailable, not a missing snapshot", async () => {
