@@ -6,7 +6,7 @@ import { FrameWriter } from "../src/archive/frame-writer.ts";
 import { packFile, unpackFile } from "../src/archive/layer-file.ts";
 import { makeTree, randomTree } from "./random-tree.ts";
 import { run, scratch } from "./scratch.ts";
-import { describeTree, difference } from "./tree.ts";
+import { describeTree, difference } from "@aeon/testkit";
 
 /** Set to repeat a failure that a run printed. */
 const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import type { Step } from "../src/capture/steps.ts";
 import { call, mountAt } from "./node.ts";
 import { scratch, shell, type Scratch } from "./scratch.ts";
-import { describeTree, difference } from "./tree.ts";
+import { describeTree, difference } from "@aeon/testkit";
 
 const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);
 const randomRounds = Number(process.env["AEON_CRASH_ROUNDS"] ?? 12);

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { enabledLabel } from "../src/index.ts";
 import { call, Containers, keyOf, mountAt, space, startNode, type TestNode } from "./node.ts";
 import { scratch, shell, type Scratch } from "./scratch.ts";
-import { describeTree, difference } from "./tree.ts";
+import { describeTree, difference } from "@aeon/testkit";
 
 const enabled: Labels = { [enabledLabel]: "true" };
 

@@ -9,3 +9,4 @@ export { leftBehind, temporaryFolder, type TemporaryFolder } from "./temporary-f
 export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
 export { busyboxImage, stackedLayers, type StackedLayers, type TestImageOptions } from "./busybox-image.ts";
 export { runReadmeExample } from "./readme-example.ts";
+export { describeTree, difference, type DescribeOptions } from "./describe-tree.ts";

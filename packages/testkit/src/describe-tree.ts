@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, readFileSync } from "node:fs";
 import { linux } from "@aeon/core";
 
+/** What of a tree is compared. */
 export interface DescribeOptions {
   /** Overlayfs's own attributes are compared only by their meaning. */
   readonly layer?: boolean;
