@@ -8,6 +8,7 @@ import {
   type ProxySnapshotter,
 } from "./containerd-config.ts";
 import { Daemon } from "./daemon.ts";
+import { searchPath } from "./environment.ts";
 import { errors } from "./errors.ts";
 import { cleanFolder, processesOf } from "./leftovers.ts";
 import { waitUntilGone } from "./processes.ts";
@@ -138,12 +139,10 @@ class Containerd implements PrivateContainerd {
   async start(): Promise<void> {
     if (this.#daemon?.running) return;
     const { env, signal, folder, binaries } = this.#options;
-    // oxlint-disable-next-line node/no-process-env -- containerd finds its shim by PATH
-    const path = process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin";
     const daemon = await Daemon.start({
       program: binaries.containerd,
       args: ["--config", containerdPaths(folder).config],
-      env: { ...env, PATH: [...binaries.path, path].join(delimiter) },
+      env: { ...env, PATH: [...binaries.path, searchPath()].join(delimiter) },
       cwd: folder,
       log: this.log,
     });

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { open, readFile } from "node:fs/promises";
 import { errorMessage } from "@aeon/core";
+import { environment } from "./environment.ts";
 import { errors } from "./errors.ts";
 
 export interface DaemonOptions {
@@ -37,8 +38,7 @@ export class Daemon {
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", file.fd, file.fd],
-      // oxlint-disable-next-line node/no-process-env -- a child inherits the environment, this is not configuration
-      env: { ...process.env, NOTIFY_SOCKET: undefined, ...env },
+      env: { ...environment(), NOTIFY_SOCKET: undefined, ...env },
       cwd,
     });
     await once(child, "spawn").catch((error: unknown) => {

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { errorMessage } from "@aeon/core";
 import { cacheFolder } from "./cache-folder.ts";
+import { environment } from "./environment.ts";
 import { runStandalone } from "./run-standalone.ts";
 
 const lines = ["2.1", "1.7", "1.6", "path"] as const;
@@ -26,8 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
   // A terminal that was closed must not keep its containers from being stopped.
   process.stdout.on("error", () => {});
-  // oxlint-disable-next-line node/no-process-env -- the edge of the program
-  const { env } = process;
+  const env = environment();
   return runStandalone({
     // npm runs scripts in the checkout; what the user typed is relative to where they are.
     root: resolve(env["INIT_CWD"] ?? "", options.root),

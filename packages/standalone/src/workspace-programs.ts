@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { environment } from "./environment.ts";
 import { run } from "./run.ts";
 
 /** aeon's own programs, each one file for Node. */
@@ -15,9 +16,8 @@ export async function bundlePrograms(workspace: string, signal: AbortSignal): Pr
     {
       cwd: workspace,
       signal,
-      // oxlint-disable-next-line node/no-process-env -- a child inherits the environment, this is not configuration
       env: {
-        ...process.env,
+        ...environment(),
         NX_DAEMON: "false",
         NX_TUI: "false",
         DO_NOT_TRACK: "1",

@@ -46,7 +46,7 @@ export async function describeTree(
     }
     described.set(shown, facts.join(" "));
     if (type !== constants.S_IFDIR) return;
-    for (const name of readdirSync(path, { encoding: "buffer" }).toSorted(Buffer.compare))
+    for (const name of readdirSync(path, { encoding: "buffer" }).toSorted((a, b) => a.compare(b)))
       await visit(Buffer.concat([path, Buffer.from("/"), name]), `${shown}/${name.toString("latin1")}`);
   };
   await visit(Buffer.from(root), ".");
