@@ -8,7 +8,9 @@ export default defineConfig({
   format: "esm",
   target: "node24",
   dts: false,
-  clean: true,
+  // A build beside a running aeonctl replaces its files one by one.
+  clean: false,
+  outputOptions: { chunkFileNames: "aeonctl-[name].js" },
   minify: true,
   fixedExtension: false,
   deps: { alwaysBundle: [/.*/], onlyBundle: false },

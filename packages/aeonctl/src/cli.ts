@@ -16,6 +16,8 @@ export interface CliStreams {
 export interface CommonOptions {
   readonly address: string;
   readonly output: OutputFormat;
+  /** Milliseconds a call may take; 0 for ever. */
+  readonly timeout: number;
   /** Only on commands that list. */
   readonly quiet?: boolean;
 }
@@ -34,10 +36,10 @@ export async function show<Value>(
   command: Command,
   { read, table, names }: Answer<Value>,
 ): Promise<void> {
-  const { address, output, quiet } = command.optsWithGlobals<CommonOptions>();
+  const { address, output, quiet, timeout } = command.optsWithGlobals<CommonOptions>();
   let value: Value;
   try {
-    value = await read(connectAgent(address));
+    value = await read(connectAgent(address, timeout));
   } catch (error) {
     throw fromCall(error, address);
   }

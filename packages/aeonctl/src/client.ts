@@ -6,14 +6,15 @@ import { errors } from "./errors.ts";
 
 export type AdminClient = Client<typeof admin.AdminService>;
 
-/** A client of the agent behind the socket. It connects with the first call. */
-export const connectAgent = (address: string): AdminClient =>
+/** A client of the agent behind the socket. It connects with the first call; a call may take `timeoutMs`. */
+export const connectAgent = (address: string, timeoutMs: number): AdminClient =>
   createClient(
     admin.AdminService,
     createConnectTransport({
       baseUrl: "http://localhost",
       httpVersion: "1.1",
       nodeOptions: { socketPath: address },
+      ...(timeoutMs > 0 && { defaultTimeoutMs: timeoutMs }),
       // Compressing for a peer on the same host only costs time.
       acceptCompression: [],
     }),
@@ -61,6 +62,11 @@ function foreign(error: ConnectError, address: string): AeonError {
   if (error.code === Code.Unimplemented || error.code === Code.Unknown || error.code === Code.Internal)
     return errors.AGENT_FOREIGN(
       `what answers at ${address} does not speak aeon's admin API (${error.rawMessage}); name the admin socket with --address`,
+      { cause: error, details: { address } },
+    );
+  if (error.code === Code.DeadlineExceeded)
+    return errors.AGENT_SILENT(
+      `the agent at ${address} did not answer in time; see its log, or wait longer with --timeout`,
       { cause: error, details: { address } },
     );
   const code = codeOfGrpcStatus(error.code);

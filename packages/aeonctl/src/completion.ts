@@ -15,10 +15,10 @@ const plainWord = /^[\w@%+,./:-]+$/;
 const timeoutMs = 500;
 
 const backups: Names = async (agent) =>
-  (await agent.listBackups({}, { timeoutMs })).backups.map(({ id, containerId }) => [id, containerId]);
+  (await agent.listBackups({})).backups.map(({ id, containerId }) => [id, containerId]);
 
 const snapshots: Names = async (agent) => {
-  const batches = await collect(agent.listSnapshots({}, { timeoutMs }));
+  const batches = await collect(agent.listSnapshots({}));
   return batches.flatMap((batch) => batch.snapshots.map(({ name }) => [name, ""] as const));
 };
 
@@ -60,7 +60,9 @@ export function addCompletion(program: Command, { stdout }: CliStreams): void {
     const wanted = fromAgent.find(([name]) => isWithin(words, name.split(" ")));
     const argument = wanted && completions.commands.get(wanted[0])?.arguments.get(wanted[1]);
     if (wanted === undefined || argument === undefined) return;
-    const values = await wanted[2](connectAgent(addressOf(words, root.opts<CommonOptions>().address))).catch(
+    const values = await wanted[2](
+      connectAgent(addressOf(words, root.opts<CommonOptions>().address), timeoutMs),
+    ).catch(
       // Somebody pressed Tab: without an agent there is nothing to suggest, and no place for a message.
       () => [],
     );

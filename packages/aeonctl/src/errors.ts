@@ -12,6 +12,11 @@ export const errors = defineErrors({
     when: "The admin socket is there, but the user may not open it.",
     remedy: "Run aeonctl as the user that runs the agent, usually root.",
   },
+  AGENT_SILENT: {
+    code: "deadline-exceeded",
+    when: "The agent accepted a call and did not answer it in time.",
+    remedy: "See the agent's log for what it is busy with, or give it more time with --timeout.",
+  },
   AGENT_FOREIGN: {
     code: "unimplemented",
     when: "Something answers on the socket, but does not speak aeon's admin API.",

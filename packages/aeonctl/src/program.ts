@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { CliStreams } from "./cli.ts";
 import { addBackups } from "./commands/backups.ts";
 import { addContainers } from "./commands/containers.ts";
@@ -30,6 +30,11 @@ export function createProgram(streams: CliStreams): Command {
     .addOption(
       new Option("-o, --output <format>", "how to print answers").choices(outputFormats).default("table"),
     )
+    .addOption(
+      new Option("-t, --timeout <seconds>", "how long to wait for an answer; 0 for ever")
+        .argParser(milliseconds)
+        .default(30_000, "30"),
+    )
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
@@ -46,6 +51,16 @@ export function createProgram(streams: CliStreams): Command {
   addCompletion(program, streams);
   return program;
 }
+
+function milliseconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === "" || !(seconds >= 0 && seconds <= longestTimeout))
+    throw new InvalidArgumentError(`Expected seconds between 0 and ${longestTimeout}.`);
+  return Math.round(seconds * 1000);
+}
+
+/** Seconds: a day. */
+const longestTimeout = 86_400;
 
 /** commander's `error: …` (with its guess on a second line) as one line that says where help is. */
 const oneLine = (text: string): string =>

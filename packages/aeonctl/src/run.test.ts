@@ -24,6 +24,11 @@ test.each([
     ["status", "-o", "xml"],
     "option '-o, --output <format>' argument 'xml' is invalid. Allowed choices are table, json, yaml.",
   ],
+  [
+    ["status", "--timeout", "soon"],
+    "option '-t, --timeout <seconds>' argument 'soon' is invalid. Expected seconds between",
+  ],
+  [["status", "--timeout", "-1"], "option '-t, --timeout <seconds>' argument '-1' is invalid"],
   [["restore", "b"], "required option '-c, --container <id>' not specified"],
   [["backups", "show"], "missing required argument 'backup'"],
   [["containers", "ls", "--state", "sleepy"], "option '-s, --state <state...>' argument 'sleepy' is invalid"],
