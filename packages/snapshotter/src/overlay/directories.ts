@@ -1,4 +1,5 @@
-import { chmod, lchown, lstat, mkdir, readdir } from "node:fs/promises";
+import { chmodSync, mkdirSync, rmdirSync, statSync } from "node:fs";
+import { lchown, lstat, readdir } from "node:fs/promises";
 import { errnoOf, type SnapshotKind } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { fileError } from "./file-error.ts";
@@ -13,6 +14,7 @@ export class Directories {
   readonly path: string;
   readonly #owners = new Map<number, Promise<Owner>>();
   readonly #making = new Set<number>();
+  #spare: number | undefined;
   readonly #self: Owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 
   constructor(path: string) {
@@ -28,25 +30,74 @@ export class Directories {
     return this.#making.has(id);
   }
 
+  /**
+   * Number of a directory that is made already, for the next active snapshot; undefined when there is none. Give
+   * it to {@link make}.
+   */
+  takeSpare(): number | undefined {
+    const id = this.#spare;
+    this.#spare = undefined;
+    if (id === undefined) return undefined;
+    if (statSync(filesOf(this.path, id), { throwIfNoEntry: false }) !== undefined) return id;
+    this.#making.delete(id);
+    return undefined;
+  }
+
+  /** Makes a directory ahead, while the caller waits for the disk anyway. Whatever fails is left to {@link make}. */
+  makeSpare(nextId: () => number): void {
+    if (this.#spare !== undefined) return;
+    const id = nextId();
+    try {
+      this.#making.add(id);
+      this.#makeEmpty(id, "active");
+      this.#spare = id;
+    } catch {
+      this.#discard(id);
+    }
+  }
+
+  /** Deletes the directory made ahead. */
+  dropSpare(): void {
+    const id = this.#spare;
+    this.#spare = undefined;
+    if (id !== undefined) this.#discard(id);
+  }
+
   /** Makes the directory of a new snapshot, owned like its parent's files unless an owner is given. */
   async make(
     id: number,
     kind: SnapshotKind,
     from: { owner?: Owner | undefined; parent?: number | undefined },
   ): Promise<void> {
+    const spare = this.#making.has(id);
     this.#making.add(id);
-    const files = filesOf(this.path, id);
     try {
       const owner = from.owner ?? (from.parent === undefined ? this.#self : await this.#ownerOf(from.parent));
-      await mkdir(this.of(id), modes.directory);
-      await allDone([
-        makeExactly(files, modes.files),
-        ...(kind === "active" ? [mkdir(workOf(this.path, id), modes.work)] : []),
-      ]);
+      if (!spare) this.#makeEmpty(id, kind);
       if (owner.uid !== this.#self.uid || owner.gid !== this.#self.gid)
-        await lchown(files, owner.uid, owner.gid);
+        await lchown(filesOf(this.path, id), owner.uid, owner.gid);
     } catch (error) {
       throw fileError(error, `make the directory of snapshot ${id}`);
+    }
+  }
+
+  /** On the spot: handing these calls to a thread takes the event loop longer than making them. */
+  #makeEmpty(id: number, kind: SnapshotKind): void {
+    mkdirSync(this.of(id), modes.directory);
+    const files = filesOf(this.path, id);
+    mkdirSync(files, modes.files);
+    if ((process.umask() & modes.files) !== 0) chmodSync(files, modes.files);
+    if (kind === "active") mkdirSync(workOf(this.path, id), modes.work);
+  }
+
+  #discard(id: number): void {
+    this.#making.delete(id);
+    for (const path of [filesOf(this.path, id), workOf(this.path, id), this.of(id)]) {
+      try {
+        rmdirSync(path);
+      } catch {
+        // An orphan: the next Cleanup or start deletes it.
+      }
     }
   }
 
@@ -79,18 +130,6 @@ export class Directories {
     owner.catch(() => this.#owners.delete(parent));
     return owner;
   }
-}
-
-/** Makes a directory with just these permissions, whatever the umask. */
-async function makeExactly(path: string, mode: number): Promise<void> {
-  await mkdir(path, mode);
-  if ((process.umask() & mode) !== 0) await chmod(path, mode);
-}
-
-/** Waits for every step even when one fails, so that nothing appears after a clean-up. */
-async function allDone(steps: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(steps)).find((step) => step.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
 }
 
 async function readOwner(path: string): Promise<Owner> {

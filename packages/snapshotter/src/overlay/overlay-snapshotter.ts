@@ -112,6 +112,7 @@ export class OverlaySnapshotter implements Snapshotter {
       updatedAt: clock(),
       labels: this.#stored(updatedLabels(record.labels, labels, paths)),
     };
+    if (next.kind !== "committed") idMapsOf(next.labels);
     await store.replace(record, next);
     return this.#infoOf(next);
   }
@@ -129,8 +130,9 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async cleanup(): Promise<void> {
-    const { store, removals } = this.#parts;
+    const { store, directories, removals } = this.#parts;
     store.assertOpen();
+    directories.dropSpare();
     await this.#sweep();
     await removals.settled();
   }
@@ -170,7 +172,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const labels = this.#stored(request.labels);
     const parent = this.#checkNew(request);
     const owner = idMapsOf(labels)?.root;
-    const id = store.nextId();
+    const id = (kind === "active" ? directories.takeSpare() : undefined) ?? store.nextId();
     try {
       await directories.make(id, kind, { owner, parent });
       signal.throwIfAborted();
@@ -186,7 +188,9 @@ export class OverlaySnapshotter implements Snapshotter {
         updatedAt: now,
         labels,
       };
-      await store.insert(record);
+      const stored = store.insert(record);
+      if (kind === "active") directories.makeSpare(() => store.nextId());
+      await stored;
       return this.#mountsOf(record);
     } catch (error) {
       if (store.byId(id) === undefined) removals.add(directories.of(id));
@@ -207,11 +211,11 @@ export class OverlaySnapshotter implements Snapshotter {
 
   #committedParent(request: CommitRequest, record: SnapshotRecord): number | undefined {
     if (request.parent === undefined) return record.parent;
-    const parent = this.#require(request.parent, "parent snapshot");
-    if (record.parent !== undefined && record.parent !== parent.id)
+    if (record.parent !== undefined && this.#parentKey(record) !== request.parent)
       throw errors.SNAPSHOT_PARENT_INVALID(
         `snapshot ${request.key} was made on ${this.#parentKey(record)}, not on ${request.parent}`,
       );
+    const parent = this.#require(request.parent, "parent snapshot");
     if (parent.kind !== "committed")
       throw errors.SNAPSHOT_NOT_COMMITTED(`parent ${request.parent} is ${parent.kind}, not committed`);
     return parent.id;
