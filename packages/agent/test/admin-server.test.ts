@@ -102,7 +102,7 @@ async function postJson(socketPath: string, method: string, body: string): Promi
   const call = request({ socketPath, path: `/aeon.v1.AdminService/${method}`, method: "POST", headers });
   call.end(body);
   const [response]: IncomingMessage[] = await once(call, "response");
-  return text(response ?? []);
+  return response === undefined ? "" : text(response);
 }
 
 test("answers plain JSON over HTTP/1.1, as curl speaks it", async () => {
