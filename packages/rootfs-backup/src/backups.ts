@@ -120,8 +120,8 @@ export class Backups implements BackupService {
   async settled(signal: AbortSignal): Promise<void> {
     const changes = on(this.#events, "change", { signal });
     const isDone = () => this.#options.records.unfinished().length === 0;
-    if (isDone()) return;
-    for await (const _change of changes) if (isDone()) return;
+    const iterator = changes[Symbol.asyncIterator]();
+    while (!isDone()) await iterator.next();
   }
 
   async sweepLayers(graceMs: number): Promise<number> {

@@ -97,7 +97,7 @@ describe("random layers", () => {
           ],
           { encoding: "utf8" },
         );
-        expect(status, stderr).toBe(0);
+        expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
         const entries = run("tar", "-tf", dir.at("tar"), "--quoting-style=escape")
           .trimEnd()
           .split("\n").length;

@@ -91,7 +91,7 @@ async function lifeAndDeath(dir: Scratch, deaths: readonly string[]): Promise<re
   const last = await live(dir.at("node"), "never");
   expect(last.killed).toBe(false);
   const mounts: readonly Mount[] = v.parse(mountsSchema, JSON.parse(last.output));
-  await using _mount = await mountAt(dir.at("merged"), mounts);
+  await using _ = await mountAt(dir.at("merged"), mounts);
   expect(difference(expected, await describeTree(dir.at("merged")))).toEqual([]);
   expect(readdirSync(dir.at("node/backup/staging"))).toEqual([]);
   expect(readdirSync(dir.at("node/backup/store/tmp"))).toEqual([]);
@@ -113,6 +113,7 @@ test(
   { timeout: 3_600_000 },
   async () => {
     const next = random(seed);
+    let kills = 0;
     console.log(`crash rounds: seed ${seed}, ${randomRounds} rounds`);
     for (let round = 0; round < randomRounds; round += 1) {
       using dir = scratch();
@@ -121,9 +122,12 @@ test(
           ? String(Math.floor(200 + next() * 1500))
           : (everyStep[Math.floor(next() * everyStep.length)] ?? "moved"),
       );
-      await lifeAndDeath(dir, deaths).catch((error: unknown) => {
+      const killed = await lifeAndDeath(dir, deaths).catch((error: unknown) => {
         throw new Error(`round ${round} of seed ${seed} with deaths ${deaths.join(", ")}`, { cause: error });
       });
+      kills += killed.filter(Boolean).length;
     }
+    console.log(`${kills} kills`);
+    expect(kills).toBeGreaterThan(0);
   },
 );

@@ -53,10 +53,10 @@ const anyByte = fc.integer({ min: 1, max: 255 }).filter((byte) => byte !== 0x2f)
 const bytes = (most: number) =>
   fc.array(anyByte, { minLength: 1, maxLength: most }).map((values) => Uint8Array.from(values));
 const text = (...values: string[]) =>
-  fc.constantFrom(...values.map((value) => new TextEncoder().encode(value)));
+  fc.constantFrom(...values.map((each) => new TextEncoder().encode(each)));
 
 const plainName = fc.oneof(
-  { weight: 6, arbitrary: fc.stringMatching(/^[a-z]{1,8}$/).map((value) => new TextEncoder().encode(value)) },
+  { weight: 6, arbitrary: fc.stringMatching(/^[a-z]{1,8}$/).map((each) => new TextEncoder().encode(each)) },
   { weight: 2, arbitrary: bytes(20) },
   {
     weight: 1,
@@ -99,21 +99,21 @@ const time = fc.oneof(
   fc.constantFrom(0n, 1n, -1n, 999_999_999n, -1_000_000_000n, 1_700_000_000_999_999_999n),
 );
 const id = fc.oneof(fc.constantFrom(0, 1, 65534, 2097151, 2097152, 4294967294), fc.nat({ max: 100_000 }));
-const value = fc.uint8Array({ maxLength: 300 }).map((array) => Uint8Array.from(array));
+const content = fc.uint8Array({ maxLength: 300 }).map((array) => Uint8Array.from(array));
 
 const look: fc.Arbitrary<Look> = fc.record({
   mode: fc.integer({ min: 0, max: 0o7777 }),
   uid: id,
   gid: id,
   mtime: time,
-  xattrs: fc.uniqueArray(fc.record({ name: xattrName, value }), {
+  xattrs: fc.uniqueArray(fc.record({ name: xattrName, value: content }), {
     maxLength: 3,
     selector: ({ name }) => name,
   }),
 });
 
 const leaf: fc.Arbitrary<Body> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("file" as const), data: value }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("file" as const), data: content }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -149,7 +149,7 @@ export function randomTree({ overlay }: TreeOptions): fc.Arbitrary<readonly Node
     ? fc.oneof({ weight: 8, arbitrary: plainName }, { weight: 1, arbitrary: reservedName })
     : plainName;
   const whiteout = fc.record({ kind: fc.constant("whiteout" as const) });
-  const usable = name.filter((value) => ![".", ".."].includes(Buffer.from(value).toString("latin1")));
+  const usable = name.filter((each) => ![".", ".."].includes(Buffer.from(each).toString("latin1")));
   return fc.letrec<{ children: readonly Node[]; body: Body }>((tie) => ({
     children: fc.uniqueArray(fc.record({ name: usable, look, body: tie("body") }), {
       maxLength: 7,
@@ -206,38 +206,42 @@ function makeBody(
   linkable: readonly Buffer[],
   make: (folder: Buffer, node: Node) => void,
 ): boolean {
+  let isNew = true;
   switch (body.kind) {
     case "file":
     case "sparse":
       writeBody(path, body);
-      return true;
+      break;
     case "symlink":
       symlinkSync(Buffer.from(body.target), path);
-      return true;
+      break;
     case "device":
       linux.makeDeviceSync(path, body.type, body, 0o600);
-      return true;
+      break;
     case "fifo":
       linux.makeFifoSync(path, 0o600);
-      return true;
+      break;
     case "socket":
       linux.makeSocketFileSync(path, 0o600);
-      return true;
+      break;
     case "whiteout":
       linux.makeDeviceSync(path, "character", { major: 0, minor: 0 }, 0);
-      return false;
+      isNew = false;
+      break;
     case "link": {
       const target = linkable[body.pick % Math.max(1, linkable.length)];
       if (target !== undefined) linkSync(target, path);
-      return false;
+      isNew = false;
+      break;
     }
     case "directory":
       mkdirSync(path);
       for (const child of body.children) make(path, child);
       if (body.opaque) linux.setXattrSync(path, "trusted.overlay.opaque", Buffer.from("y"));
       linux.setXattrSync(path, "trusted.overlay.impure", Buffer.from("y"));
-      return true;
+      break;
   }
+  return isNew;
 }
 
 function writeBody(path: Buffer, body: Extract<Body, { kind: "file" | "sparse" }>): void {

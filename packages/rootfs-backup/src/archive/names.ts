@@ -8,6 +8,9 @@ const escapePrefix = Buffer.from(".aeon");
 const looksReserved = /^(?:\.aeon)*\.wh\./;
 const looksEscaped = /^(?:\.aeon)+\.wh\./;
 
+/** The order of names in a layer. */
+export const byBytes = (a: Buffer, b: Buffer): number => a.compare(b);
+
 /** Marks a directory that hides what lower layers have in it. */
 export const opaqueMarker: Buffer = Buffer.from(".wh..wh..opq");
 

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, readdirSync, type 
 import { errnoOf } from "@aeon/core";
 import { DirectoryCursor } from "./directory-cursor.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { layerName, opaqueMarker, whiteoutName } from "./names.ts";
+import { byBytes, layerName, opaqueMarker, whiteoutName } from "./names.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
@@ -97,7 +97,7 @@ class Packer implements Disposable {
 
   #list(path: Buffer): Level {
     const names = readdirSync(Buffer.from(`/proc/self/fd/${this.#cursor.fd}`), { encoding: "buffer" });
-    return { names: names.toSorted(Buffer.compare), next: 0, path };
+    return { names: names.toSorted(byBytes), next: 0, path };
   }
 
   /** Archives one name of the current directory; true when it is a directory to go into. */

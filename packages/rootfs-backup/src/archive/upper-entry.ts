@@ -1,6 +1,7 @@
 import { constants, lstatSync, readlinkSync, type BigIntStats } from "node:fs";
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
+import { byBytes } from "./names.ts";
 import { readUpperXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
 import type { TarEntryType, Xattr } from "./tar-entry.ts";
 
@@ -86,7 +87,7 @@ function readXattrs(path: Buffer, shownPath: Buffer, overlay: OverlayNamespace):
   const data: Xattr[] = [];
   const dropped: string[] = [];
   let [opaque, whiteout] = [false, false];
-  for (const name of names.toSorted(Buffer.compare)) {
+  for (const name of names.toSorted(byBytes)) {
     const value = linux.getXattrSync(path, name);
     if (value === undefined) continue;
     const meaning = readUpperXattr({ name, value }, overlay);
@@ -99,5 +100,5 @@ function readXattrs(path: Buffer, shownPath: Buffer, overlay: OverlayNamespace):
     opaque ||= meaning.kind === "opaque";
     whiteout ||= meaning.kind === "whiteout";
   }
-  return { data: data.toSorted((a, b) => Buffer.compare(a.name, b.name)), dropped, opaque, whiteout };
+  return { data: data.toSorted((a, b) => byBytes(a.name, b.name)), dropped, opaque, whiteout };
 }

@@ -32,16 +32,20 @@ const answer = (value: unknown): void => {
 };
 
 async function run(job: Job): Promise<object> {
+  let result: object = {};
   switch (job.job) {
     case "pack":
-      return packFile(job);
+      result = await packFile(job);
+      break;
     case "unpack":
       await unpackFile(job);
-      return {};
+      break;
     case "remove":
       removeTree(job.path);
-      return {};
+      break;
     case "measure":
-      return { bytes: measureTree(job.path) };
+      result = { bytes: measureTree(job.path) };
+      break;
   }
+  return result;
 }
