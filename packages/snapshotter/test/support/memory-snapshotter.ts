@@ -128,6 +128,8 @@ export class MemorySnapshotter implements Snapshotter {
     const lowers: string[] = [];
     for (let at: SnapshotKey | undefined = parent; at !== undefined; at = this.#get(at).parent)
       lowers.push(`/memory/${this.#get(at).id}/fs`);
+    if (kind === "view" && lowers.length === 1)
+      return [{ type: "bind", source: lowers[0] ?? "", target: "", options: ["ro", "rbind"] }];
     const writable = kind === "view" ? [] : [`workdir=/memory/${id}/work`, `upperdir=${own}`];
     return [
       {
