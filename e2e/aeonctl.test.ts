@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { rename, unlink, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -158,6 +159,28 @@ test("rm forgets a backup", async () => {
   await aeon.aeonctl("backups", "wait", id);
   expect(await aeon.aeonctl("backups", "rm", id)).toMatchObject({ code: 0, stdout: `removed ${id}\n` });
   expect(await aeon.aeonctl("backups", "show", id)).toMatchObject({ code: 3 });
+});
+
+test("a backup that cannot be stored says why, and is stored once it can be", async () => {
+  const blobs = join(aeon.root, "store/blobs");
+  await rename(blobs, `${blobs}.away`);
+  await writeFile(blobs, "");
+  const image = aeon.standalone.image;
+  await aeon.bash(`ctr run --rm ${image} stuck touch /file`);
+  const id = await onlyBackupOf("stuck");
+  const failed = await aeon.aeonctl("backups", "wait", id);
+  expect(failed).toMatchObject({ code: 5, stdout: "" });
+  expect(failed.stderr).toMatch(
+    /^aeonctl: backup \S+ is failed: .*; its files stay staged.*\[BACKUP_FAILED\]\n$/,
+  );
+  expect(await json("status")).toMatchObject({ ready: false, counts: { backupsPending: 1 } });
+  expect((await aeon.aeonctl("status")).stdout).toMatch(/^backup +ready .*store: 1 backups are not stored/m);
+  await unlink(blobs);
+  await rename(`${blobs}.away`, blobs);
+  await expect
+    .poll(async () => (await aeon.aeonctl("backups", "wait", id)).code, { timeout: 60_000 })
+    .toBe(0);
+  expect(await json("status")).toMatchObject({ ready: true, counts: { backupsPending: 0 } });
 });
 
 describe("failures are one line with a reason and their own exit code", () => {

@@ -3,7 +3,7 @@ import { admin } from "@aeon/proto";
 import type { Backup, BackupPhase, Restore, RestoreState } from "@aeon/rootfs-backup";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromNanoseconds } from "./timestamp.ts";
-import type { ContainerdStatus, PluginStatus } from "./deps.ts";
+import type { PluginStatus } from "./deps.ts";
 
 const { BackupState, ContainerState, PluginState, SnapshotKind } = admin;
 
@@ -57,10 +57,6 @@ export const pluginMessage = (plugin: PluginStatus): MessageInitShape<typeof adm
     reason: health.ok ? "" : health.reason,
   })),
 });
-
-export const containerdMessage = (
-  status: ContainerdStatus,
-): MessageInitShape<typeof admin.ContainerdSchema> => status;
 
 export const snapshotMessage = (info: SnapshotInfo): MessageInitShape<typeof admin.SnapshotSchema> => ({
   name: info.name,
