@@ -21,7 +21,7 @@ describe.each(servers)("$command.name", async ({ command, variables }) => {
   });
 
   test.each(results)("$name", ({ outcome, output }) => {
-    expect(outcome, output).toBe("pass");
+    expect(outcome === "pass" ? "pass" : output).toBe("pass");
   });
 
   test("runs every test of containerd's suite", () => {

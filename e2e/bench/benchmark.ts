@@ -38,7 +38,7 @@ export interface Benchmark {
 export interface BenchmarkContext {
   readonly signal: AbortSignal;
   /** Tells what is being done. */
-  progress(message: string): void;
+  readonly progress: (message: string) => void;
 }
 
 /** Completes a measurement with ratio and verdict. */

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { errorMessage, isAeonError } from "@aeon/core";
 import { Chooser } from "./choose.ts";
 import { KeyLocks } from "./key-locks.ts";
-import { expect, touches, type Changes, type Entry, type Expected, type Operation } from "./model.ts";
+import { expectedOf, touches, type Changes, type Entry, type Expected, type Operation } from "./model.ts";
 import type { Random } from "./random.ts";
 import { directoryNumber, upperDirectory, type Listed, type SnapshotClient } from "./snapshot-client.ts";
 
@@ -74,7 +74,7 @@ export class CrashRun {
 
   /** False when the server died before it answered. */
   async #perform(client: SnapshotClient, operation: Operation, dead: AbortSignal): Promise<boolean> {
-    const expected = expect(this.#snapshots, operation);
+    const expected = expectedOf(this.#snapshots, operation);
     try {
       const mounts = await client.run(operation);
       this.acknowledged++;

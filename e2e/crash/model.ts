@@ -10,7 +10,13 @@ export interface Entry {
 /** One call that changes snapshots. */
 export type Operation =
   | {
-      readonly do: "prepare" | "view";
+      readonly do: "prepare";
+      readonly key: string;
+      readonly parent: string;
+      readonly labels: Entry["labels"];
+    }
+  | {
+      readonly do: "view";
       readonly key: string;
       readonly parent: string;
       readonly labels: Entry["labels"];
@@ -36,32 +42,27 @@ const changing = (...entries: [string, Entry | undefined][]): Expected => ({
 });
 
 /** Applies containerd's rules to one operation. */
-export function expect(snapshots: Snapshots, operation: Operation): Expected {
-  const subject = snapshots.get(operation.key);
-  switch (operation.do) {
-    case "prepare":
-    case "view": {
-      const { key, parent, labels } = operation;
-      if (subject) return refused("already-exists");
-      if (parent !== "" && snapshots.get(parent)?.kind !== "committed") return refused("not-found");
-      return changing([key, { kind: operation.do === "view" ? "view" : "active", parent, labels }]);
-    }
-    case "commit": {
-      const { key, name, labels } = operation;
-      if (!subject) return refused("not-found");
-      if (snapshots.has(name)) return refused("already-exists");
-      if (subject.kind !== "active") return refused("failed-precondition");
-      return changing([key, undefined], [name, { ...subject, kind: "committed", labels }]);
-    }
-    case "remove":
-      if (!subject) return refused("not-found");
-      if (childrenOf(snapshots, operation.key).length > 0) return refused("failed-precondition");
-      return changing([operation.key, undefined]);
-    case "update":
-      return subject
-        ? changing([operation.key, { ...subject, labels: operation.labels }])
-        : refused("not-found");
+export function expectedOf(snapshots: Snapshots, operation: Operation): Expected {
+  const { key } = operation;
+  const subject = snapshots.get(key);
+  if (operation.do === "prepare" || operation.do === "view") {
+    const { parent, labels } = operation;
+    if (subject) return refused("already-exists");
+    if (parent !== "" && snapshots.get(parent)?.kind !== "committed") return refused("not-found");
+    return changing([key, { kind: operation.do === "view" ? "view" : "active", parent, labels }]);
   }
+  if (!subject) return refused("not-found");
+  if (operation.do === "update") return changing([key, { ...subject, labels: operation.labels }]);
+  if (operation.do === "remove")
+    return childrenOf(snapshots, key).length > 0
+      ? refused("failed-precondition")
+      : changing([key, undefined]);
+  if (snapshots.has(operation.name)) return refused("already-exists");
+  if (subject.kind !== "active") return refused("failed-precondition");
+  return changing(
+    [key, undefined],
+    [operation.name, { ...subject, kind: "committed", labels: operation.labels }],
+  );
 }
 
 export const childrenOf = (snapshots: Snapshots, parent: string): readonly string[] =>
@@ -69,17 +70,10 @@ export const childrenOf = (snapshots: Snapshots, parent: string): readonly strin
 
 /** Keys that an operation writes, and keys whose state it relies on. */
 export function touches(snapshots: Snapshots, operation: Operation): { writes: string[]; reads: string[] } {
-  const parent = snapshots.get(operation.key)?.parent ?? "";
-  switch (operation.do) {
-    case "prepare":
-    case "view":
-      return { writes: [operation.key], reads: operation.parent === "" ? [] : [operation.parent] };
-    case "commit":
-      return { writes: [operation.key, operation.name], reads: [] };
-    case "remove":
-      // The parent becomes removable: nobody may ask for that meanwhile.
-      return { writes: [operation.key], reads: parent === "" ? [] : [parent] };
-    case "update":
-      return { writes: [operation.key], reads: [] };
-  }
+  const { key } = operation;
+  if (operation.do === "commit") return { writes: [key, operation.name], reads: [] };
+  // A removal makes the parent removable: nobody may ask for that meanwhile.
+  const parent = "parent" in operation ? operation.parent : snapshots.get(key)?.parent;
+  const relies = operation.do !== "update" && parent !== undefined && parent !== "";
+  return { writes: [key], reads: relies ? [parent] : [] };
 }

@@ -19,21 +19,12 @@ export class SnapshotClient implements Disposable {
 
   /** Answers the mounts of what was made; nothing for the other operations. */
   async run(operation: Operation): Promise<readonly Mount[]> {
-    switch (operation.do) {
-      case "prepare":
-        return (await this.#client.prepare(operation)).mounts;
-      case "view":
-        return (await this.#client.view(operation)).mounts;
-      case "commit":
-        await this.#client.commit(operation);
-        return [];
-      case "remove":
-        await this.#client.remove(operation);
-        return [];
-      case "update":
-        await this.#client.update({ info: { name: operation.key, labels: operation.labels } });
-        return [];
-    }
+    if (operation.do === "prepare") return (await this.#client.prepare(operation)).mounts;
+    if (operation.do === "view") return (await this.#client.view(operation)).mounts;
+    if (operation.do === "commit") await this.#client.commit(operation);
+    else if (operation.do === "remove") await this.#client.remove(operation);
+    else await this.#client.update({ info: { name: operation.key, labels: operation.labels } });
+    return [];
   }
 
   async mounts(key: string): Promise<readonly Mount[]> {

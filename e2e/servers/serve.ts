@@ -4,13 +4,12 @@ import { openOverlaySnapshotter, serveSnapshotter } from "@aeon/snapshotter";
 
 /** Serves aeon's overlay snapshotter alone until SIGTERM, or until whoever started it is gone. */
 const { values } = parseArgs({ options: { root: { type: "string" }, socket: { type: "string" } } });
-const { root, socket } = values;
 
-if (root === undefined || socket === undefined) {
+if (values.root === undefined || values.socket === undefined) {
   console.error("usage: serve --root DIR --socket PATH");
   process.exitCode = 2;
 } else {
-  await serve(root, socket).catch((error: unknown) => {
+  await serve(values.root, values.socket).catch((error: unknown) => {
     console.error(errorMessage(error));
     process.exitCode = 1;
   });

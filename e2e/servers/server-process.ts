@@ -9,7 +9,7 @@ export interface ServerCommand {
   readonly argv: readonly [program: string, ...args: string[]];
 }
 
-/** A snapshotter in a process of its own; disposing stops it in order. */
+/** A process that serves a snapshotter; disposing stops it in order. */
 export interface ServerProcess extends AsyncDisposable {
   readonly pid: number;
   readonly socket: string;
@@ -24,8 +24,6 @@ export interface ServerProcess extends AsyncDisposable {
 export interface ServerOptions {
   readonly root: string;
   readonly socket: string;
-  /** Appended to the command. */
-  readonly args?: readonly string[];
   /** Kills the process if it is not ready by then. */
   readonly signal?: AbortSignal;
 }
@@ -33,19 +31,29 @@ export interface ServerOptions {
 const startLimitMs = 30_000;
 const stopLimitMs = 20_000;
 
-/** Starts the server and resolves once its socket accepts connections; throws with its output when it ends before. */
-export async function startServer(command: ServerCommand, options: ServerOptions): Promise<ServerProcess> {
-  const { root, socket, args = [], signal } = options;
-  const [program, ...fixed] = command.argv;
+/** Starts a snapshotter and resolves once its socket accepts connections; see {@link startProcess}. */
+export const startServer = (
+  { argv }: ServerCommand,
+  { root, socket, signal }: ServerOptions,
+): Promise<ServerProcess> =>
+  startProcess([...argv, "--root", root, "--socket", socket], socket, () => accepts(socket), signal);
+
+/**
+ * Starts a program and resolves once `ready` says so. Throws with the program's output when it ends before, and
+ * kills it when the signal or 30 s pass first.
+ */
+export async function startProcess(
+  [program, ...args]: readonly [string, ...string[]],
+  socket: string,
+  ready: () => Promise<boolean>,
+  signal?: AbortSignal,
+): Promise<ServerProcess> {
   const from = performance.now();
-  const child = spawn(program, [...fixed, "--root", root, "--socket", socket, ...args], {
-    stdio: ["pipe", "inherit", "pipe"],
-  });
-  const server = new Server(child, socket);
+  const server = new Server(spawn(program, args, { stdio: ["pipe", "ignore", "pipe"] }), socket);
   const decided = new AbortController();
   const asking = AbortSignal.any([decided.signal, ...(signal ? [signal] : [])]);
   try {
-    await Promise.race([untilConnected(socket, asking), server.failure]);
+    await Promise.race([until(ready, asking), server.failure]);
   } catch (error) {
     await server.kill();
     throw error;
@@ -101,18 +109,19 @@ class Server implements ServerProcess {
   }
 }
 
-/** Connects until it works: the appearance of a listening socket is no event that could be awaited. */
-async function untilConnected(socket: string, signal: AbortSignal): Promise<void> {
+/** Asks again and again: neither a listening socket nor a health page gives an event. */
+async function until(ready: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
   const limit = Date.now() + startLimitMs;
   while (Date.now() < limit) {
     signal.throwIfAborted();
-    if (await accepts(socket)) return;
+    if (await ready()) return;
     await sleep(2);
   }
-  throw new Error(`nothing listens on ${socket} after ${startLimitMs / 1000} s`);
+  throw new Error(`the program is not ready after ${startLimitMs / 1000} s`);
 }
 
-function accepts(socket: string): Promise<boolean> {
+/** True when a server listens on the Unix socket. */
+export function accepts(socket: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const connection = createConnection(socket);
   connection.once("connect", () => {

@@ -18,3 +18,4 @@ export { hasFlag, listProcesses, signalProcess, waitUntilGone, type ProcessInfo 
 export { run, type RunOptions, type RunResult } from "./run.ts";
 export { buildBusyboxImage, busyboxName, type BuiltImage, type BusyboxOptions } from "./busybox-image.ts";
 export { startStandalone, type Progress, type Standalone, type StandaloneOptions } from "./standalone.ts";
+export { bundlePrograms, type WorkspacePrograms } from "./workspace-programs.ts";

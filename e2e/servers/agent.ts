@@ -1,0 +1,77 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { join } from "node:path";
+import { bundlePrograms } from "@aeon/standalone";
+import { accepts, startProcess, type ServerProcess } from "./server-process.ts";
+
+/** Where the agent of a folder has its files. */
+export const agentPaths = (folder: string) => ({
+  config: join(folder, "aeon.toml"),
+  socket: join(folder, "run", "snapshotter.sock"),
+  snapshots: join(folder, "snapshots"),
+});
+
+export interface AgentOptions {
+  readonly folder: string;
+  /** containerd's socket; it may appear later. */
+  readonly containerd: string;
+  /** Call the agent started when /readyz says so; else when its snapshotter accepts connections. */
+  readonly untilReady?: boolean;
+}
+
+/** Starts the bundled agent as it is shipped, with every plugin and no container to back up. */
+export async function startAgent({
+  folder,
+  containerd,
+  untilReady = false,
+}: AgentOptions): Promise<ServerProcess> {
+  const { agent } = await bundlePrograms(join(import.meta.dirname, "../.."), new AbortController().signal);
+  const paths = agentPaths(folder);
+  const address = `127.0.0.1:${await freePort()}`;
+  await mkdir(folder, { recursive: true });
+  await writeFile(paths.config, configuration(folder, containerd, address));
+  return startProcess([process.execPath, agent, "agent", "--config", paths.config], paths.socket, () =>
+    untilReady ? answersOk(`http://${address}/readyz`) : accepts(paths.socket),
+  );
+}
+
+const configuration = (folder: string, containerd: string, metrics: string): string => `version = 1
+root = "${join(folder, "agent")}"
+state = "${join(folder, "run")}"
+[log]
+level = "warn"
+[metrics]
+address = "${metrics}"
+[containerd]
+address = "${containerd}"
+namespaces = ["*"]
+[snapshotter]
+socket = "${agentPaths(folder).socket}"
+root = "${agentPaths(folder).snapshots}"
+[backup]
+default-policy = "none"
+[backup.store]
+type = "posix"
+path = "${join(folder, "store")}"
+`;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+const answersOk = (url: string): Promise<boolean> =>
+  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
+    async (response) => {
+      await response.arrayBuffer();
+      return response.ok;
+    },
+    () => false,
+  );
