@@ -1,8 +1,11 @@
 import { PassThrough } from "node:stream";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
 import { createProgram, exitCodeMeanings, plainStyle } from "@aeon/aeonctl";
 
 /** The reference page of aeonctl, from the program itself. */
-export async function cliPage() {
+export async function cliPage(root) {
   const nowhere = { stdout: new PassThrough(), stderr: new PassThrough(), style: plainStyle };
   const program = createProgram(nowhere);
   const commands = [...leavesOf(program, [])];
@@ -21,6 +24,14 @@ and \`null\` otherwise; keys never go away within a major version. Colours appea
 \`NO_COLOR\`.
 
 ${commands.map(({ path, command }) => section(path, command)).join("\n")}
+## JSON and YAML
+
+Commands that list print an array of these objects, the others one object.
+
+\`\`\`ts
+${viewTypes(root).join("\n\n")}
+\`\`\`
+
 ## Exit codes
 
 | Code | Meaning |
@@ -98,4 +109,22 @@ function examplesOf(command) {
     .slice(1)
     .map((line) => line.trim());
   return `\`\`\`sh\n${lines.filter((line) => line !== "" && !line.startsWith("Exit")).join("\n")}\n\`\`\``;
+}
+
+/** The interfaces behind JSON and YAML as their source has them. */
+function viewTypes(root) {
+  const files = globSync("packages/aeonctl/src/views/*.ts", { cwd: root }).toSorted();
+  return files
+    .filter((file) => !file.endsWith(".test.ts"))
+    .flatMap((file) => {
+      const tree = ts.createSourceFile(
+        file,
+        readFileSync(join(root, file), "utf8"),
+        ts.ScriptTarget.Latest,
+        true,
+      );
+      return tree.statements
+        .filter((node) => ts.isInterfaceDeclaration(node))
+        .map((node) => node.getFullText().trim().replaceAll("export ", "").replaceAll("readonly ", ""));
+    });
 }

@@ -7,9 +7,10 @@ import { exitView, podText, podView, type ExitView, type PodView } from "./conta
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
-/** One entry of `aeonctl backups ls --output json`, and what `backups show` prints. */
+/** One entry of `aeonctl backups ls`, and what `backups show` and `backups wait` say. */
 export interface BackupView {
   readonly id: string;
+  /** `staged`, `packing`, `stored` or `failed`. */
   readonly state: string;
   readonly failure: string | null;
   readonly attempts: number;

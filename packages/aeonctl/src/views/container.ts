@@ -4,6 +4,7 @@ import type { Style } from "../format/style.ts";
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
+/** The Kubernetes pod of a container. */
 export interface PodView {
   readonly namespace: string;
   readonly name: string;
@@ -16,6 +17,7 @@ export const podView = (pod: admin.Pod | undefined): PodView | null =>
     ? null
     : { namespace: pod.namespace, name: pod.name, uid: pod.uid, container: pod.container };
 
+/** How a container ended. */
 export interface ExitView {
   readonly code: number;
   readonly at: string | null;
@@ -24,10 +26,11 @@ export interface ExitView {
 export const exitView = (exit: admin.Exit | undefined): ExitView | null =>
   exit === undefined ? null : { code: exit.code, at: isoTime(exit.at) };
 
-/** One entry of `aeonctl containers ls --output json`. */
+/** One entry of `aeonctl containers ls`. */
 export interface ContainerView {
   readonly namespace: string;
   readonly id: string | null;
+  /** `preparing`, `restoring`, `ready`, `backing-up`, `backed-up` or `failed`. */
   readonly state: string;
   readonly failure: string | null;
   readonly image: string | null;

@@ -4,11 +4,12 @@ import type { Style } from "../format/style.ts";
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
-/** What `aeonctl restore` prints, and one entry of `aeonctl restores ls --output json`. */
+/** What `aeonctl restore` says, and one entry of `aeonctl restores ls`. */
 export interface RestoreView {
   readonly backup: string;
   readonly namespace: string;
   readonly containerId: string;
+  /** `pending`, `done` or `failed`. */
   readonly state: string;
   readonly failure: string | null;
   readonly requestedAt: string | null;

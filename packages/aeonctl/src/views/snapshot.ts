@@ -5,10 +5,11 @@ import type { Style } from "../format/style.ts";
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
-/** One entry of `aeonctl snapshots ls --output json`. */
+/** One entry of `aeonctl snapshots ls`. */
 export interface SnapshotView {
   readonly name: string;
   readonly parent: string | null;
+  /** `view`, `active` or `committed`. */
   readonly kind: string;
   readonly createdAt: string | null;
   readonly updatedAt: string | null;
@@ -34,7 +35,7 @@ const snapshotColumns: readonly Column<SnapshotView>[] = [
 export const snapshotTable = (views: readonly SnapshotView[], style: Style): string =>
   formatTable(views, snapshotColumns, style);
 
-/** One entry of `aeonctl snapshots usage --output json`. */
+/** One entry of `aeonctl snapshots usage`. */
 export interface UsageView {
   readonly name: string;
   /** Bytes in allocated blocks, without parents. */

@@ -6,15 +6,7 @@ import type { Style } from "../format/style.ts";
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
-type Plugin = {
-  name: string;
-  state: string;
-  failure: string | null;
-  restarts: number;
-  checks: { name: string; ok: boolean; reason: string | null }[];
-};
-
-/** JSON of `aeonctl status`. A count is null while the part that knows it is not running. */
+/** What `aeonctl status` says. A count is null while the part that knows it is not running. */
 export interface StatusView {
   readonly ready: boolean;
   readonly version: string;
@@ -30,7 +22,7 @@ export interface StatusView {
     readonly revision: string | null;
     readonly failure: string | null;
   } | null;
-  readonly plugins: readonly Plugin[];
+  readonly plugins: readonly PluginView[];
   readonly counts: {
     readonly snapshots: {
       readonly view: number | null;
@@ -43,6 +35,17 @@ export interface StatusView {
     readonly restoresPending: number | null;
   };
   readonly sockets: readonly { readonly name: string; readonly address: string }[];
+}
+
+/** One plugin of the agent in `aeonctl status`. */
+export interface PluginView {
+  readonly name: string;
+  /** `starting`, `ready`, `failed` or `stopped`. */
+  readonly state: string;
+  /** Why it last failed. */
+  readonly failure: string | null;
+  readonly restarts: number;
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly reason: string | null }[];
 }
 
 const numberOf = (value: bigint | undefined): number | null => (value === undefined ? null : Number(value));
@@ -91,7 +94,7 @@ export function statusView(status: admin.GetStatusResponse, now: Date): StatusVi
   };
 }
 
-const pluginColumns: readonly Column<Plugin>[] = [
+const pluginColumns: readonly Column<PluginView>[] = [
   { title: "PLUGIN", text: ({ name }) => name },
   {
     title: "STATE",
@@ -103,7 +106,7 @@ const pluginColumns: readonly Column<Plugin>[] = [
   { title: "HEALTH", text: healthOf },
 ];
 
-function healthOf({ failure, checks }: Plugin): string {
+function healthOf({ failure, checks }: PluginView): string {
   const faults = checks.filter(({ ok }) => !ok).map(({ name, reason }) => `${name}: ${reason ?? "failed"}`);
   if (faults.length > 0) return faults.join("; ");
   return failure ?? (checks.length > 0 ? "ok" : "");
