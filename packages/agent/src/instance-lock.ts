@@ -1,5 +1,14 @@
-import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { errnoOf, errorMessage, linux } from "@aeon/core";
 import { errors } from "./errors.ts";
 
@@ -9,7 +18,7 @@ const folderMode = 0o711;
 /** Makes the folders of an agent and claims them for this process. Throws `AGENT_ALREADY_RUNNING` or `ROOT_UNUSABLE`. */
 export function lockRoot(root: string, state: string): Disposable {
   try {
-    for (const folder of [root, state]) mkdirSync(folder, { recursive: true, mode: folderMode });
+    for (const folder of [root, state]) makeFolder(folder);
     return lock(root);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
@@ -18,6 +27,14 @@ export function lockRoot(root: string, state: string): Disposable {
       details: { root, state },
     });
   }
+}
+
+/** Node's own recursive mkdir never ends where a file system refuses with ENOENT, as /proc does. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolder(parent);
+  mkdirSync(path, { mode: folderMode });
 }
 
 function lock(root: string): Disposable {

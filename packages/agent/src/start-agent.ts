@@ -35,6 +35,8 @@ export interface StartAgentOptions {
   readonly signal?: AbortSignal;
   /** Default: as the configuration's `log` table says, on standard error. */
   readonly log?: ReloadableLogger;
+  /** Default: a registry of its own, with the metrics of this process. */
+  readonly metrics?: MetricsRegistry;
   /** Variables of systemd's notification protocol. Default: none. */
   readonly environment?: NodeJS.ProcessEnv;
   /** Pauses between attempts to start a plugin. */
@@ -80,7 +82,7 @@ export async function startAgent(
   try {
     life.use(lockRoot(config.root, config.state));
     const notifier = life.use(createNotifier({ environment: options.environment ?? {}, log }));
-    const metrics = await createMetrics({ process: true });
+    const metrics = options.metrics ?? (await createMetrics({ process: true }));
     const agent = new RunningAgent({ configuration, options, log, life, notifier, metrics });
     await agent.start();
     return agent;

@@ -1,4 +1,5 @@
-import { createLogger, watchFile, type ConfigSources, type Logger } from "@aeon/core";
+import { existsSync } from "node:fs";
+import { createLogger, createMetrics, watchFile, type ConfigSources } from "@aeon/core";
 import { environment } from "../environment.ts";
 import { loadAgentConfig } from "../config/load-agent-config.ts";
 import { startAgent, type Agent } from "../start-agent.ts";
@@ -16,16 +17,22 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = environment;
   // Children must not speak for the agent.
   for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
-  using signals = stopSignals();
+  using running = new DisposableStack();
+  const signals = running.use(stopSignals());
+  const started = Promise.withResolvers<Agent>();
+  // From before the first look at the file, so that no change is missed.
+  running.use(reloadOnChange(started.promise, sources));
   const configuration = await loadAgentConfig(sources);
   const log = await createLogger(configuration.agent.log);
+  const metrics = await createMetrics({ process: true });
+  running.use(superviseProcess(log, metrics));
   const notification = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
-  const agent = await startAgent(configuration, { log, environment: notification });
-  using running = new DisposableStack();
-  running.use(superviseProcess(log, agent.metrics));
-  running.use(reloadOnChange(agent, sources, log));
+  const agent = await startAgent(configuration, { log, metrics, environment: notification });
+  started.resolve(agent);
   await signals.first;
   await agent.stop(signals.second);
+  // Whatever a plugin left behind must not keep the process.
+  process.exit();
 }
 
 interface StopSignals extends Disposable {
@@ -59,23 +66,31 @@ function stopSignals(): StopSignals {
   };
 }
 
-/** Reloads one after the other; a configuration with faults changes nothing. */
-function reloadOnChange(agent: Agent, sources: ConfigSources, log: Logger): Disposable {
-  let last = Promise.resolve();
-  const reload = (): void => void (last = last.then(() => reloadOnce(agent, sources, log)));
+/** Reloads one after the other, once the agent has started; a configuration with faults changes nothing. */
+function reloadOnChange(started: Promise<Agent>, sources: ConfigSources): Disposable {
+  let last: Promise<void> | undefined;
+  const reload = (): void => void (last = reloadAfter(last, started, sources));
   const stack = new DisposableStack();
   process.on("SIGHUP", reload);
   stack.defer(() => void process.off("SIGHUP", reload));
-  if (sources.file !== undefined) stack.use(watchFile(sources.file, reload));
+  // An absent file is for the loader to refuse.
+  if (sources.file !== undefined && existsSync(sources.file)) stack.use(watchFile(sources.file, reload));
   return stack;
 }
 
-async function reloadOnce(agent: Agent, sources: ConfigSources, log: Logger): Promise<void> {
+async function reloadAfter(
+  last: Promise<void> | undefined,
+  started: Promise<Agent>,
+  sources: ConfigSources,
+): Promise<void> {
+  await last;
+  const agent = await started;
   try {
     const pending = await agent.reload(await loadAgentConfig(sources));
-    if (pending.length === 0) log.info({}, "configuration reloaded");
-    else log.warn({ keys: pending }, "configuration reloaded; some keys wait for a restart of the agent");
+    if (pending.length === 0) agent.log.info({}, "configuration reloaded");
+    else
+      agent.log.warn({ keys: pending }, "configuration reloaded; some keys wait for a restart of the agent");
   } catch (error) {
-    log.error({ error }, "configuration not reloaded; the old one stays");
+    agent.log.error({ error }, "configuration not reloaded; the old one stays");
   }
 }
