@@ -39,6 +39,8 @@ export interface ContainerView {
   readonly snapshotKey: string;
   readonly upperdir: string | null;
   readonly exit: ExitView | null;
+  /** True once the kernel killed a process of the container for want of memory. */
+  readonly outOfMemory: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string | null;
   readonly updatedAt: string | null;
@@ -55,6 +57,7 @@ export const containerView = (container: admin.Container): ContainerView => ({
   snapshotKey: container.snapshotKey,
   upperdir: container.upperdir || null,
   exit: exitView(container.exit),
+  outOfMemory: container.outOfMemory,
   labels: container.labels,
   createdAt: isoTime(container.createdAt),
   updatedAt: isoTime(container.updatedAt),
@@ -72,7 +75,11 @@ const columns: readonly Column<ContainerView>[] = [
     paint: (text, { state }, style) =>
       state === "failed" ? style.bad(text) : state === "ready" ? style.good(text) : style.busy(text),
   },
-  { title: "EXIT", text: ({ exit }) => (exit === null ? null : String(exit.code)), align: "right" },
+  {
+    title: "EXIT",
+    text: ({ exit, outOfMemory }) => (exit === null ? null : `${exit.code}${outOfMemory ? " (OOM)" : ""}`),
+    align: "right",
+  },
   { title: "CREATED", text: ({ createdAt }) => shortTime(createdAt) },
   { title: "IMAGE", text: ({ image }) => image },
   { title: "POD", text: ({ pod }) => podText(pod) },

@@ -84,6 +84,7 @@ test("a container", () => {
       containerId: "web",
       state: admin.ContainerState.BACKING_UP,
       exit: { code: 137, at },
+      outOfMemory: true,
       createdAt: at,
       updatedAt: at,
     }),
@@ -99,12 +100,13 @@ test("a container", () => {
     snapshotKey: "default/3/web",
     upperdir: null,
     exit: { code: 137, at: "2026-01-02T03:04:05.005Z" },
+    outOfMemory: true,
     labels: {},
     createdAt: "2026-01-02T03:04:05.005Z",
     updatedAt: "2026-01-02T03:04:05.005Z",
   });
   expect(containerTable([view], plainStyle)).toMatch(
-    /default {4}web {8}backing-up {3}137 {2}2026-01-02T03:04:05Z/,
+    /default {4}web {8}backing-up {2}137 \(OOM\) {2}2026-01-02T03:04:05Z/,
   );
 });
 

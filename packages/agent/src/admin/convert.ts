@@ -85,6 +85,7 @@ export const containerMessage = (entry: ContainerEntry): MessageInitShape<typeof
   sandbox: entry.sandbox,
   upperdir: entry.upperdir ?? "",
   ...(entry.exit && { exit: exitMessage(entry.exit) }),
+  outOfMemory: entry.outOfMemory ?? false,
   labels: { ...entry.labels },
   createdAt: timestampFromNanoseconds(entry.createdAt),
   updatedAt: timestampFromNanoseconds(entry.updatedAt),
