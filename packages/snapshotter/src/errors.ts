@@ -112,11 +112,6 @@ export const errors = defineErrors({
     when: "The kernel refused a file operation on a snapshot for an unexpected reason.",
     remedy: "See the errno in the message and the kernel log.",
   },
-  SNAPSHOT_DIRECTORY_BUSY: {
-    code: "internal",
-    when: "The directory of a removed snapshot cannot be deleted: something is mounted in it, or files keep appearing.",
-    remedy: "Unmount what is below it; the next Cleanup tries again.",
-  },
   SNAPSHOTTER_CLOSED: {
     code: "unavailable",
     when: "A call reaches a snapshotter that has been closed.",
