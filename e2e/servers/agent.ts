@@ -18,25 +18,29 @@ export interface AgentOptions {
   readonly containerd: string;
   /** Call the agent started when /readyz says so; else when its snapshotter accepts connections. */
   readonly untilReady?: boolean;
+  /** Which containers are backed up; none when absent. */
+  readonly policy?: "none" | "all";
 }
 
-/** Starts the bundled agent as it is shipped, with every plugin and no container to back up. */
-export async function startAgent({
-  folder,
-  containerd,
-  untilReady = false,
-}: AgentOptions): Promise<ServerProcess> {
+/** Starts the bundled agent as it is shipped, with every plugin. */
+export async function startAgent(options: AgentOptions): Promise<ServerProcess> {
+  const { folder, containerd, untilReady = false, policy = "none" } = options;
   const { agent } = await bundlePrograms(join(import.meta.dirname, "../.."), new AbortController().signal);
   const paths = agentPaths(folder);
   const address = `127.0.0.1:${await freePort()}`;
   await mkdir(folder, { recursive: true });
-  await writeFile(paths.config, configuration(folder, containerd, address));
+  await writeFile(paths.config, configuration(folder, containerd, address, policy));
   return startProcess([process.execPath, agent, "agent", "--config", paths.config], paths.socket, () =>
     untilReady ? answersOk(`http://${address}/readyz`) : accepts(paths.socket),
   );
 }
 
-const configuration = (folder: string, containerd: string, metrics: string): string => `version = 1
+const configuration = (
+  folder: string,
+  containerd: string,
+  metrics: string,
+  policy: string,
+): string => `version = 1
 root = "${join(folder, "agent")}"
 state = "${join(folder, "run")}"
 [log]
@@ -50,7 +54,7 @@ namespaces = ["*"]
 socket = "${agentPaths(folder).socket}"
 root = "${agentPaths(folder).snapshots}"
 [backup]
-default-policy = "none"
+default-policy = "${policy}"
 [backup.store]
 type = "posix"
 path = "${join(folder, "store")}"
