@@ -8,13 +8,15 @@ import { expect, test } from "vitest";
 const workspace = join(import.meta.dirname, "..");
 const execute = promisify(execFile);
 
+/** Neither what is installed or built nor tests. */
+const isCopied = (path: string): boolean =>
+  !/\/(node_modules|dist|test)(\/|$)/.test(path.slice(workspace.length));
+
 /** A copy of what the reference pages are made from, which a test may spoil. */
 async function copiedWorkspace() {
   const folder = await temporaryFolder("d");
-  const filter = (path: string): boolean =>
-    !/\/(node_modules|dist|test)(\/|$)/.test(path.slice(workspace.length));
   for (const name of ["packages", "tools", "docs", ".oxfmtrc.json", "package.json"])
-    await cp(join(workspace, name), join(folder.path, name), { recursive: true, filter });
+    await cp(join(workspace, name), join(folder.path, name), { recursive: true, filter: isCopied });
   await linkModules(folder.path);
   return folder;
 }
