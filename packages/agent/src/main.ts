@@ -1,3 +1,4 @@
+import "./v8-settings.ts";
 import { errorMessage, isAeonError } from "@aeon/core";
 import { createProgram } from "./cli/program.ts";
 

@@ -4,6 +4,7 @@ import {
   createMetrics,
   errorMessage,
   Lifetime,
+  linux,
   namespace,
   watchedNamespaces,
   type Logger,
@@ -63,6 +64,8 @@ export interface Agent extends AsyncDisposable {
 
 /** Milliseconds that plugins get to register hooks before the snapshotter's socket is opened without them. */
 const firstAttemptsMs = 5000;
+/** Milliseconds after the start when memory is given back. */
+const releaseMs = 3000;
 /** Milliseconds for snapshot calls under way when the agent stops; the server itself gives up earlier. */
 const drainMs = 15_000;
 
@@ -141,6 +144,7 @@ class RunningAgent implements Agent {
     }
     for (const error of configuration.failures) this.log.error({ error }, "plugin package cannot be used");
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#releaseLater();
     notifier.ready(this.#summary());
     this.log.info({ pid: process.pid, ms: Math.round(performance.now()) }, "agent is ready");
   }
@@ -242,6 +246,16 @@ class RunningAgent implements Agent {
   #summary(): string {
     const failed = this.plugins().filter(({ state }) => state !== "ready");
     return failed.length === 0 ? "ready" : `ready, not running: ${failed.map(({ name }) => name).join(", ")}`;
+  }
+
+  /** Starting needs memory that running does not. */
+  #releaseLater(): void {
+    const timer = setTimeout(() => {
+      linux
+        .releaseFreeMemory()
+        .catch((error: unknown) => this.log.debug({ error }, "free memory not released"));
+    }, releaseMs).unref();
+    this.#parts.life.defer(() => clearTimeout(timer));
   }
 
   readonly #onAbort = (): void => {

@@ -1,6 +1,7 @@
 export { tellsEntryTypesSync } from "./directory-entries.ts";
 export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
+export { releaseFreeMemory } from "./memory.ts";
 export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";
 export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";
 export { descriptorPath, type BytePath } from "./path.ts";

@@ -236,3 +236,7 @@ test("a file system says whether it tells entry types", () => {
   expect(linux.tellsEntryTypesSync(folder)).toBe(true);
   expect(() => linux.tellsEntryTypesSync(join(folder, "absent"))).toThrow(errno("ENOENT"));
 });
+
+test("free memory is given back", async () => {
+  await expect(linux.releaseFreeMemory()).resolves.toBeUndefined();
+});
