@@ -8,13 +8,15 @@ import {
   type Namespace,
   type SnapshotKey,
 } from "@aeon/core";
-import { parseBackendKey, type BackendKey } from "./backend-key.ts";
+import { mayBeContainer, parseBackendKey, type BackendKey } from "./backend-key.ts";
 import type { ContainerRecord, ContainerSource } from "./container-source.ts";
 import { insertEntry, selectLatest, updateIdentity } from "./entry-sql.ts";
 import type { EntryStore } from "./entry-store.ts";
 
 /** Milliseconds one look-up at containerd may take. */
 const lookupLimitMs = 1000;
+/** Milliseconds before a look-up that nobody waits for; most snapshots that are gone by then need none. */
+const soonMs = 100;
 /** Milliseconds between attempts while containerd is not reached. */
 const retryPauseMs = 50;
 /** Look-ups under way; further ones are left to reconciliation. */
@@ -34,6 +36,7 @@ export interface LearnerOptions {
 export class Learner {
   readonly #options: LearnerOptions;
   readonly #running = new Map<SnapshotKey, Promise<void>>();
+  readonly #soon = new Set<SnapshotKey>();
   readonly #listedAt = new Map<Namespace, number>();
 
   constructor(options: LearnerOptions) {
@@ -45,10 +48,18 @@ export class Learner {
     const { store, source } = this.#options;
     const entry = store.get(key);
     const parts = parseBackendKey(key);
-    if (source === undefined || parts === undefined || entry?.containerId !== undefined) return entry;
+    if (source === undefined || parts === undefined || !mayBeContainer(parts)) return entry;
+    if (entry?.containerId !== undefined) return entry;
     if (!this.#isLatest(key, parts)) return entry;
     await endedBy(signal, this.#shared(key, parts, source));
     return store.get(key);
+  }
+
+  /** Learns in the background, if the snapshot is still there in a moment. */
+  learnSoon(key: SnapshotKey): void {
+    if (this.#options.source === undefined || this.#soon.size >= concurrencyLimit) return;
+    if (this.#soon.size === 0) setTimeout(() => this.#learnNow(), soonMs).unref();
+    this.#soon.add(key);
   }
 
   /** Stores whose container a snapshot is. Does nothing when the key has given way to a later one. */
@@ -57,6 +68,14 @@ export class Learner {
     const entry = store.read((sql) => selectLatest(sql, space, record.snapshotKey));
     if (entry === undefined) return;
     store.gather(entry.snapshotKey, (sql, at) => updateIdentity(sql, entry.snapshotKey, record, at));
+  }
+
+  #learnNow(): void {
+    const { store, signal } = this.#options;
+    const keys = [...this.#soon];
+    this.#soon.clear();
+    if (signal.aborted) return;
+    for (const key of keys) if (store.get(key) !== undefined) this.learn(key, signal).catch(() => {});
   }
 
   #isLatest(key: SnapshotKey, { namespace, clientKey }: BackendKey): boolean {
@@ -94,12 +113,16 @@ export class Learner {
   ): Promise<ContainerRecord | undefined> {
     const named = await whenAvailable(() => getOrUndefined(source, namespace, clientKey, signal), signal);
     if (named?.snapshotKey === clientKey) return named;
+    if (isAssignedId(clientKey)) return undefined;
     const at = performance.now();
     if (at - (this.#listedAt.get(namespace) ?? -Infinity) < listIntervalMs) return undefined;
     this.#listedAt.set(namespace, at);
     return (await source.list(namespace, signal)).find((record) => record.snapshotKey === clientKey);
   }
 }
+
+/** Kubernetes and Docker give containers such ids and name their snapshots after them: there is no other to find. */
+const isAssignedId = (clientKey: string): boolean => /^[0-9a-f]{64}$/.test(clientKey);
 
 /** A client key may hold what no container id may; containerd refuses to look such an id up. */
 async function getOrUndefined(

@@ -9,15 +9,13 @@ export interface RegistryHooksOptions {
   readonly store: EntryStore;
   readonly learner: Learner;
   readonly isOurs: (space: Namespace) => boolean;
-  /** Ends look-ups that nobody waits for. */
-  readonly signal: AbortSignal;
 }
 
 /**
  * How snapshot operations feed the registry. The first hook sees new snapshots before other hooks' post
  * functions, the second forgets removed ones after them. Neither waits for a disk or for containerd.
  */
-export function registryHooks({ store, learner, isOurs, signal }: RegistryHooksOptions): SnapshotHook[] {
+export function registryHooks({ store, learner, isOurs }: RegistryHooksOptions): SnapshotHook[] {
   const partsOf = (key: SnapshotKey) => {
     const parts = parseBackendKey(key);
     return parts !== undefined && mayBeContainer(parts) && isOurs(parts.namespace) ? parts : undefined;
@@ -32,7 +30,7 @@ export function registryHooks({ store, learner, isOurs, signal }: RegistryHooksO
         const parts = partsOf(key);
         if (!outcome.ok || parts === undefined) return undefined;
         const upperdir = upperdirOf(outcome.reply);
-        store.gatherLast(key, (sql, at) =>
+        store.gatherFirst(key, (sql, at) =>
           insertEntry(sql, { key, parts, upperdir, state: "preparing", at }),
         );
         return undefined;
@@ -42,7 +40,7 @@ export function registryHooks({ store, learner, isOurs, signal }: RegistryHooksO
         if (upperdir === undefined || partsOf(key) === undefined) return undefined;
         store.gather(key, (sql, at) => updateUpperdir(sql, key, upperdir, at));
         // While the container is being made its calls carry a lease, and containerd has no record of it yet.
-        if (caller.lease === undefined) void learner.learn(key, signal).catch(() => {});
+        if (caller.lease === undefined) learner.learnSoon(key);
         return undefined;
       },
     },
@@ -52,12 +50,12 @@ export function registryHooks({ store, learner, isOurs, signal }: RegistryHooksO
       order: -500,
       async postRemove({ key }, outcome) {
         const gone = outcome.ok || outcome.error.code === "not-found";
-        if (gone && partsOf(key) !== undefined) store.gather(key, (sql, at) => removeEntry(sql, key, at));
+        if (gone && partsOf(key) !== undefined) store.gatherLast(key, (sql, at) => removeEntry(sql, key, at));
         return undefined;
       },
       async postCommit({ key }, outcome) {
         if (outcome.ok && partsOf(key) !== undefined)
-          store.gather(key, (sql, at) => removeEntry(sql, key, at));
+          store.gatherLast(key, (sql, at) => removeEntry(sql, key, at));
         return undefined;
       },
     },

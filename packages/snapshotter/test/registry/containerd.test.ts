@@ -4,7 +4,7 @@ import { containerId, namespace, type ContainerEntry } from "@aeon/core";
 import { containerdVersions } from "@aeon/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { callBy, key } from "../support/call.ts";
-import { startNode, type TestNode } from "./node.ts";
+import { startNode, type TestNode } from "../support/node.ts";
 
 const space = namespace("default");
 const within = { timeout: 20_000, interval: 50 };
@@ -55,6 +55,7 @@ describe.each(containerdVersions)("registry with containerd %s", (version) => {
     expect(now - (entry?.exit?.at ?? 0n)).toBeLessThan(60_000_000_000n);
     await task.delete();
     await container.delete({ snapshot: true });
+    await node.collectGarbage();
     await vi.waitFor(() => expect(entryOf("c1")).toBeUndefined(), within);
   });
 
@@ -69,6 +70,7 @@ describe.each(containerdVersions)("registry with containerd %s", (version) => {
       await task.delete();
       await container.delete({ snapshot: true });
     }
+    await node.collectGarbage();
     await vi.waitFor(() => expect(entryOf("again")).toBeUndefined(), within);
   });
 
@@ -109,6 +111,7 @@ describe.each(containerdVersions)("registry with containerd %s", (version) => {
       (error: unknown) => expect(error).toMatchObject({ code: "not-found" }),
     );
     await container.delete({ snapshot: true });
+    await node.collectGarbage();
     await vi.waitFor(() => expect(entryOf("gap")).toBeUndefined(), within);
   });
 });

@@ -8,7 +8,7 @@ import { NamespaceMode } from "@aeon/proto/cri";
 import { fetchPackages } from "@aeon/standalone";
 import { containerdVersions, temporaryFolder, testCache } from "@aeon/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { startNode, type TestNode } from "./node.ts";
+import { startNode, type TestNode } from "../support/node.ts";
 
 const space = namespace("k8s.io");
 const within = { timeout: 20_000, interval: 50 };
@@ -74,7 +74,7 @@ describe.each(containerdVersions)("registry with the CRI of containerd %s", (ver
     await client.import(createReadStream(join(node.folder, "busybox.tar")), { unpack: "aeon" });
     // The CRI plugin learns of images by an event.
     const image = { image: { image: node.image } };
-    await vi.waitFor(async () => expect((await cri.image.imageStatus(image)).image).toBeDefined(), within);
+    await vi.waitUntil(async () => (await cri.image.imageStatus(image)).image !== undefined, within);
     podId = (await cri.runtime.runPodSandbox({ config: podConfig })).podSandboxId;
   }, 120_000);
   afterAll(async () => {
@@ -119,6 +119,7 @@ describe.each(containerdVersions)("registry with the CRI of containerd %s", (ver
     for (const each of [id, again]) {
       await cri.runtime.stopContainer({ containerId: each, timeout: 0n });
       await cri.runtime.removeContainer({ containerId: each });
+      await node.collectGarbage();
       await vi.waitFor(() => expect(entryOf(each)).toBeUndefined(), within);
     }
   });

@@ -11,6 +11,9 @@ export interface ContractOptions {
   readonly filters?: boolean;
 }
 
+const refused = async (work: Promise<unknown>, wanted: string) =>
+  await expect(work).rejects.toMatchObject({ code: wanted });
+
 /** What every Snapshotter has to do, whatever is behind it: containerd's semantics and codes. */
 export function snapshotterContract(snapshotter: () => Snapshotter, options: ContractOptions = {}): void {
   const { suffix = "", namespace = "default", filters = true } = options;
@@ -67,8 +70,6 @@ export function snapshotterContract(snapshotter: () => Snapshotter, options: Con
     const active = fresh("active");
     await prepare(active, base);
     const none = fresh("none");
-    const refused = async (work: Promise<unknown>, wanted: string) =>
-      await expect(work).rejects.toMatchObject({ code: wanted });
     await refused(snapshotter().stat({ key: none }, call()), "not-found");
     await refused(snapshotter().mounts({ key: none }, call()), "not-found");
     await refused(snapshotter().remove({ key: none }, call()), "not-found");
