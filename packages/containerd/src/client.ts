@@ -20,7 +20,7 @@ import {
   type ServerInfo,
   type ServerVersion,
 } from "./introspection.ts";
-import { Leases, type NewLease } from "./leases.ts";
+import { Leases, withLease, type NewLease } from "./leases.ts";
 import { Namespaces } from "./namespaces.ts";
 import { sandboxesOf, type SandboxInfo } from "./sandboxes.ts";
 import { SnapshotClient } from "./snapshots.ts";
@@ -30,14 +30,13 @@ export interface ConnectOptions {
   readonly address?: string;
   /** containerd namespace; `default` when absent. */
   readonly namespace?: string;
+  /** Existing folder for the named pipes of processes, seen by containerd under the same path; the system's folder for temporary files when absent. */
+  readonly ioFolder?: string;
   /** grpc-js settings on top of aeon's. */
   readonly channelOptions?: ChannelOptions;
   /** Ends the wait for containerd's first answer. */
   readonly signal?: AbortSignal;
 }
-
-/** Milliseconds for which an unfinished operation of a client that died keeps its resources. */
-const leaseMs = 24 * 60 * 60 * 1000;
 
 /** A containerd seen from one namespace. Calls fail with AeonErrors that carry containerd's code. */
 export class Client implements AsyncDisposable {
@@ -82,13 +81,7 @@ export class Client implements AsyncDisposable {
    * the lease goes when the work is done.
    */
   async withLease<T>(work: (client: Client) => Promise<T>, lease: NewLease = {}): Promise<T> {
-    if (this.lease !== undefined) return work(this);
-    const { id } = await this.leases.create({ expiresIn: leaseMs, ...lease });
-    try {
-      return await work(new Client(this.#connection.as({ lease: id }), false));
-    } finally {
-      await this.leases.delete(id).catch(() => {});
-    }
+    return withLease(this.#connection, (leased) => work(new Client(leased, false)), lease);
   }
 
   version(options?: CallOptions): Promise<ServerVersion> {
@@ -175,8 +168,13 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
 
 /** A client that connects with its first call, for daemons that must start before containerd does. */
 export function open(options: ConnectOptions = {}): Client {
-  const { address = "/run/containerd/containerd.sock", namespace = "default", channelOptions } = options;
+  const {
+    address = "/run/containerd/containerd.sock",
+    namespace = "default",
+    channelOptions,
+    ioFolder,
+  } = options;
   checkSocketPath(address);
   const channel = new GrpcChannel({ address, ...(channelOptions && { channelOptions }) });
-  return new Client(new Connection(channel, { namespace }), true);
+  return new Client(new Connection(channel, { namespace }, ioFolder), true);
 }

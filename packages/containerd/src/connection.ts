@@ -7,10 +7,13 @@ import type { AnyService, GrpcClient } from "./grpc/service-types.ts";
 export class Connection {
   readonly channel: GrpcChannel;
   readonly caller: Caller;
+  /** Where the pipes of processes are made; undefined for the system's folder for temporary files. */
+  readonly ioFolder: string | undefined;
 
-  constructor(channel: GrpcChannel, caller: Caller) {
+  constructor(channel: GrpcChannel, caller: Caller, ioFolder?: string) {
     this.channel = channel;
     this.caller = caller;
+    this.ioFolder = ioFolder;
   }
 
   /** A typed client of one service; cheap to make. */
@@ -20,6 +23,6 @@ export class Connection {
 
   /** The same channel for another namespace or lease. */
   as(caller: Caller): Connection {
-    return new Connection(this.channel, { ...this.caller, ...caller });
+    return new Connection(this.channel, { ...this.caller, ...caller }, this.ioFolder);
   }
 }

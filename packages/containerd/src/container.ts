@@ -115,7 +115,10 @@ export class Container {
             { key: snapshotKey(key) },
             options.signal && { signal: options.signal },
           );
-    const stdio = await Stdio.open({ terminal: spec?.process?.terminal ?? false, ...task });
+    const stdio = await Stdio.open(
+      { terminal: spec?.process?.terminal ?? false, ...task },
+      this.#connection.ioFolder,
+    );
     try {
       const reply = await this.#connection.service(tasks.Tasks).create(
         {

@@ -44,7 +44,7 @@ export async function createContainer(
   const spec =
     options.spec ??
     defaultSpec({ ...options, id, namespace: connection.caller.namespace ?? "default", image: config });
-  await unpackIfNeeded(connection, image, snapshotter, call);
+  if (!(await image.isUnpacked(snapshotter, call))) await image.unpack(snapshotter, call);
   const chain = await image.chainId(call);
   const key = snapshotKey(options.snapshotKey ?? id);
   const snapshots = new SnapshotClient(connection, snapshotter);
@@ -56,7 +56,7 @@ export async function createContainer(
       {
         container: {
           id,
-          labels: { ...image.labels, ...labels },
+          labels,
           image: image.name,
           runtime: { name: runtime, ...(options.runc && { options: runcAny(options.runc) }) },
           spec: jsonAny("Spec", spec),
@@ -71,15 +71,4 @@ export async function createContainer(
     throw error;
   }
   return new Container(connection, id);
-}
-
-async function unpackIfNeeded(
-  connection: Connection,
-  image: Image,
-  snapshotter: string,
-  call: CallOptions,
-): Promise<void> {
-  if (await image.isUnpacked(snapshotter, call)) return;
-  const leased = await new Images(connection).get(image.name, call);
-  await leased.unpack(snapshotter, call);
 }

@@ -72,3 +72,23 @@ const infoOf = ({ id, createdAt, labels }: leases.Lease): LeaseInfo => ({
   createdAt: nanosOf(createdAt),
   labels,
 });
+
+/** Milliseconds for which an unfinished operation of a client that died keeps its resources. */
+const leaseMs = 24 * 60 * 60 * 1000;
+
+/** Runs `work` under a lease of its own, unless the connection carries one. */
+export async function withLease<T>(
+  connection: Connection,
+  work: (leased: Connection) => Promise<T>,
+  lease: NewLease = {},
+): Promise<T> {
+  if (connection.caller.lease !== undefined) return work(connection);
+  const store = new Leases(connection);
+  const { id } = await store.create({ expiresIn: leaseMs, ...lease });
+  try {
+    return await work(connection.as({ lease: id }));
+  } finally {
+    // A lease that cannot be deleted now expires; the outcome of the work is what counts.
+    await store.delete(id).catch(() => {});
+  }
+}

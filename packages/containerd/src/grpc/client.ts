@@ -13,7 +13,7 @@ import { metadataOf } from "./metadata.ts";
 import { pump } from "./pump.ts";
 import { methodDefinition } from "./service-definition.ts";
 import { methodsOf, type AnyService, type CallOptions, type GrpcClient } from "./service-types.ts";
-import { errorOfStatus } from "./status.ts";
+import { errorOfAbort, errorOfStatus, type CallLimits } from "./status.ts";
 
 type Init = MessageInitShape<DescMessage>;
 
@@ -31,14 +31,20 @@ interface Cancelable {
 
 const describe = (method: Method): string => `${method.desc.parent.typeName}/${method.desc.name}`;
 
-function settingsOf(options: CallOptions): GrpcCallOptions {
-  const { deadline } = options;
-  if (deadline === undefined) return {};
-  return { deadline: typeof deadline === "number" ? Date.now() + deadline : deadline };
+/** A call's options with the deadline as a point in time. */
+interface Limits extends CallLimits {
+  readonly metadata?: Caller;
 }
 
-const metadataFor = (method: Method, options: CallOptions) =>
-  metadataOf({ ...method.defaults, ...options.metadata });
+function limitsOf({ deadline, ...rest }: CallOptions = {}): Limits {
+  if (deadline === undefined) return rest;
+  return { ...rest, deadline: typeof deadline === "number" ? Date.now() + deadline : deadline.getTime() };
+}
+
+const settingsOf = ({ deadline }: Limits): GrpcCallOptions => (deadline === undefined ? {} : { deadline });
+
+const metadataFor = (method: Method, limits: Limits) =>
+  metadataOf({ ...method.defaults, ...limits.metadata });
 
 /** Cancels the call when the signal fires; returns how to stop listening. */
 function cancelOn(signal: AbortSignal | undefined, call: Cancelable): () => void {
@@ -49,10 +55,7 @@ function cancelOn(signal: AbortSignal | undefined, call: Cancelable): () => void
 }
 
 function checkSignal(method: Method, signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) {
-    const canceled = Object.assign(new Error("canceled"), { code: 1, details: "canceled" });
-    throw errorOfStatus(canceled, describe(method), signal);
-  }
+  if (signal?.aborted === true) throw errorOfAbort(signal.reason, describe(method));
 }
 
 /** grpc-js throws at once on a closed channel. */
@@ -70,7 +73,7 @@ function started<Call>(method: Method, start: () => Call): Call {
 /** Runs one call with a single reply; `start` gets grpc-js's callback. */
 function reply(
   method: Method,
-  options: CallOptions,
+  limits: Limits,
   start: (done: (error: ServiceError | null, value?: Message) => void) => Cancelable,
 ): Promise<Message> {
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
@@ -78,48 +81,44 @@ function reply(
   const call = started(method, () =>
     start((error, value) => {
       for (const step of cleanup) step();
-      if (value === undefined) reject(errorOfStatus(error, describe(method), options.signal));
+      if (value === undefined) reject(errorOfStatus(error, describe(method), limits));
       else resolve(value);
     }),
   );
-  cleanup.push(cancelOn(options.signal, call));
+  cleanup.push(cancelOn(limits.signal, call));
   return promise;
 }
 
-async function unary(method: Method, request: Init, options: CallOptions = {}): Promise<Message> {
-  checkSignal(method, options.signal);
+async function unary(method: Method, request: Init, limits: Limits): Promise<Message> {
+  checkSignal(method, limits.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const message = create(method.desc.input, request);
-  return reply(method, options, (done) =>
+  return reply(method, limits, (done) =>
     method.channel.raw.makeUnaryRequest(
       path,
       requestSerialize,
       responseDeserialize,
       message,
-      metadataFor(method, options),
-      settingsOf(options),
+      metadataFor(method, limits),
+      settingsOf(limits),
       done,
     ),
   );
 }
 
-async function clientStream(
-  method: Method,
-  requests: AsyncIterable<Init>,
-  options: CallOptions = {},
-): Promise<Message> {
-  checkSignal(method, options.signal);
+async function clientStream(method: Method, requests: AsyncIterable<Init>, limits: Limits): Promise<Message> {
+  checkSignal(method, limits.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   let ended = false;
   let sourceError: { readonly error: unknown } | undefined;
   try {
-    return await reply(method, options, (done) => {
+    return await reply(method, limits, (done) => {
       const call = method.channel.raw.makeClientStreamRequest(
         path,
         requestSerialize,
         responseDeserialize,
-        metadataFor(method, options),
-        settingsOf(options),
+        metadataFor(method, limits),
+        settingsOf(limits),
         (error, value) => {
           ended = true;
           done(error, value);
@@ -142,16 +141,16 @@ type Source = Cancelable & AsyncIterable<Message> & { on(event: "error", listene
 /** Reads a started call; leaving the loop early cancels the call on the server. */
 async function* read(
   method: Method,
-  options: CallOptions,
+  limits: Limits,
   source: Source,
   sourceError: () => { readonly error: unknown } | undefined = () => undefined,
 ): AsyncGenerator<Message, void, undefined> {
-  const stop = cancelOn(options.signal, source);
+  const stop = cancelOn(limits.signal, source);
   try {
     yield* source;
   } catch (error) {
     const failed = sourceError();
-    throw failed === undefined ? errorOfStatus(error, describe(method), options.signal) : failed.error;
+    throw failed === undefined ? errorOfStatus(error, describe(method), limits) : failed.error;
   } finally {
     stop();
     source.cancel();
@@ -161,9 +160,9 @@ async function* read(
 async function* serverStream(
   method: Method,
   request: Init,
-  options: CallOptions = {},
+  limits: Limits,
 ): AsyncGenerator<Message, void, undefined> {
-  checkSignal(method, options.signal);
+  checkSignal(method, limits.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const call = started(method, () =>
     method.channel.raw.makeServerStreamRequest(
@@ -171,29 +170,29 @@ async function* serverStream(
       requestSerialize,
       responseDeserialize,
       create(method.desc.input, request),
-      metadataFor(method, options),
-      settingsOf(options),
+      metadataFor(method, limits),
+      settingsOf(limits),
     ),
   );
   // The iterator reports errors; this listener only keeps a late one from ending the process.
   call.on("error", () => {});
-  yield* read(method, options, call);
+  yield* read(method, limits, call);
 }
 
 async function* bidiStream(
   method: Method,
   requests: AsyncIterable<Init>,
-  options: CallOptions = {},
+  limits: Limits,
 ): AsyncGenerator<Message, void, undefined> {
-  checkSignal(method, options.signal);
+  checkSignal(method, limits.signal);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const call = started(method, () =>
     method.channel.raw.makeBidiStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
-      metadataFor(method, options),
-      settingsOf(options),
+      metadataFor(method, limits),
+      settingsOf(limits),
     ),
   );
   let ended = false;
@@ -204,17 +203,18 @@ async function* bidiStream(
     sourceError = { error };
     call.cancel();
   });
-  yield* read(method, options, call, () => sourceError);
+  yield* read(method, limits, call, () => sourceError);
 }
 
 const callers = {
-  unary: (method: Method) => (request: Init, options?: CallOptions) => unary(method, request, options),
+  unary: (method: Method) => (request: Init, options?: CallOptions) =>
+    unary(method, request, limitsOf(options)),
   client_streaming: (method: Method) => (requests: AsyncIterable<Init>, options?: CallOptions) =>
-    clientStream(method, requests, options),
+    clientStream(method, requests, limitsOf(options)),
   server_streaming: (method: Method) => (request: Init, options?: CallOptions) =>
-    serverStream(method, request, options),
+    serverStream(method, request, limitsOf(options)),
   bidi_streaming: (method: Method) => (requests: AsyncIterable<Init>, options?: CallOptions) =>
-    bidiStream(method, requests, options),
+    bidiStream(method, requests, limitsOf(options)),
 } as const;
 
 /**

@@ -23,23 +23,51 @@ function reasonOf(error: ServiceError, code: ErrorCode): string {
   return `GRPC_${code.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** What the caller itself set to end a call. */
+export interface CallLimits {
+  readonly signal?: AbortSignal;
+  /** Milliseconds since the epoch. */
+  readonly deadline?: number;
+}
+
 /**
- * Turns what a grpc-js call failed with into an AeonError that names the call. A call ended by its own signal
- * takes the signal's reason (a timeout becomes `deadline-exceeded`).
+ * Turns what a grpc-js call failed with into an AeonError that names the call. A call ended by its own signal takes
+ * the signal's reason (a timeout becomes `deadline-exceeded`).
  */
-export function errorOfStatus(error: unknown, doing: string, signal?: AbortSignal): AeonError {
+export function errorOfStatus(error: unknown, doing: string, limits: CallLimits = {}): AeonError {
   if (!isServiceError(error)) return toAeonError(error, doing);
-  if (error.code === status.CANCELLED && signal?.aborted === true) {
-    const reason: unknown = signal.reason;
-    if (isAeonError(reason)) return reason;
-    const timedOut = reason instanceof Error && reason.name === "TimeoutError";
-    return new AeonError(
-      timedOut ? "deadline-exceeded" : "canceled",
-      timedOut ? "DEADLINE_EXCEEDED" : "CANCELED",
-      `${doing}: ${timedOut ? "timed out" : "canceled by the caller"}`,
-      { cause: reason },
-    );
-  }
+  return (
+    errorOfSignal(error, doing, limits) ?? errorOfDeadline(error, doing, limits) ?? errorOfCode(error, doing)
+  );
+}
+
+function errorOfSignal(error: ServiceError, doing: string, { signal }: CallLimits): AeonError | undefined {
+  const ended = error.code === status.CANCELLED && signal?.aborted === true;
+  return ended ? errorOfAbort(signal.reason, doing) : undefined;
+}
+
+/** The error of a call that was ended by its signal. */
+export function errorOfAbort(reason: unknown, doing: string): AeonError {
+  if (isAeonError(reason)) return reason;
+  if (reason instanceof Error && reason.name === "TimeoutError") return timeoutOf(doing, reason);
+  return new AeonError("canceled", "CANCELED", `${doing}: canceled by the caller`, { cause: reason });
+}
+
+/** The server sees the deadline too and may be first to answer; containerd then says `unknown`. */
+function errorOfDeadline(
+  error: ServiceError,
+  doing: string,
+  { deadline }: CallLimits,
+): AeonError | undefined {
+  if (deadline === undefined || Date.now() < deadline) return undefined;
+  const ended = [status.UNKNOWN, status.CANCELLED, status.DEADLINE_EXCEEDED].includes(error.code);
+  return ended ? timeoutOf(doing, error) : undefined;
+}
+
+const timeoutOf = (doing: string, cause: unknown): AeonError =>
+  new AeonError("deadline-exceeded", "DEADLINE_EXCEEDED", `${doing}: timed out`, { cause });
+
+function errorOfCode(error: ServiceError, doing: string): AeonError {
   const code = codeOfGrpcStatus(error.code);
   return new AeonError(code, reasonOf(error, code), `${doing}: ${error.details || code}`, {
     cause: error,

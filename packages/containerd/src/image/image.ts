@@ -18,6 +18,7 @@ import type { Connection } from "../connection.ts";
 import { ContentStore } from "../content/content-store.ts";
 import { errors } from "../errors.ts";
 import type { CallOptions, GrpcClient } from "../grpc/service-types.ts";
+import { withLease } from "../leases.ts";
 import { SnapshotClient } from "../snapshots.ts";
 import { descriptorMessage, descriptorOf, labelMask, nanosOf, required } from "../values.ts";
 import { unpack } from "./unpack.ts";
@@ -90,7 +91,8 @@ export class Image {
 
   /** Extracts the layers into snapshots, those that are not there yet. */
   async unpack(snapshotter: string, options?: CallOptions): Promise<void> {
-    await unpack(this.#connection, await this.resolve(options), snapshotter, options);
+    const image = await this.resolve(options);
+    await withLease(this.#connection, (leased) => unpack(leased, image, snapshotter, options));
   }
 }
 

@@ -45,6 +45,8 @@ export class ContainerProcess implements AsyncDisposable {
   protected readonly api: GrpcClient<typeof tasks.Tasks>;
   readonly #stdio: Stdio | undefined;
   #pid: number;
+  #isStarted = false;
+  #isInputOver = false;
   #inputEnd: Promise<void> | undefined;
 
   constructor(
@@ -62,8 +64,11 @@ export class ContainerProcess implements AsyncDisposable {
     this.execId = facts.execId;
     this.#pid = facts.pid;
     this.#stdio = facts.stdio;
+    // Short input may have gone into the pipe while the process was being set up.
+    this.#isInputOver = this.stdin?.writableFinished ?? false;
     this.stdin?.once("finish", () => {
-      this.#inputEnd = this.closeStdin().catch(() => {});
+      this.#isInputOver = true;
+      this.#endInput();
     });
   }
 
@@ -90,6 +95,9 @@ export class ContainerProcess implements AsyncDisposable {
   /** Starts the process; resolves when it runs. */
   async start(options?: CallOptions): Promise<void> {
     this.#pid = (await this.api.start(this.ids, options)).pid;
+    this.#stdio?.started();
+    this.#isStarted = true;
+    this.#endInput();
   }
 
   /** Waits for the exit, through restarts of containerd too. The record stays until `delete`. */
@@ -145,6 +153,12 @@ export class ContainerProcess implements AsyncDisposable {
 
   protected get ids(): { containerId: string; execId: string } {
     return { containerId: this.containerId, execId: this.execId };
+  }
+
+  /** The shim closes the process's end of the input only when told, and only for a process that runs. */
+  #endInput(): void {
+    if (!this.#isStarted || !this.#isInputOver) return;
+    this.#inputEnd ??= this.closeStdin().catch(() => {});
   }
 
   async #drain(): Promise<void> {

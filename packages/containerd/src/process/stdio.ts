@@ -1,4 +1,4 @@
-import { constants, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -39,12 +39,16 @@ export class Stdio implements AsyncDisposable {
   readonly drained: Promise<unknown>;
   readonly #folder: string;
   readonly #sockets: readonly Socket[];
+  /** Keeps early input in the pipe until the shim has opened it. */
+  #hold: number | undefined;
 
   private constructor(
     folder: string,
     options: StdioOptions,
     sockets: Readonly<Partial<Record<StdioName, Socket>>>,
+    hold: number | undefined,
   ) {
+    this.#hold = hold;
     // The runc shim takes no output at all or every output, so what nobody wants goes to /dev/null.
     const unused = { stdin: "", stdout: "/dev/null", stderr: options.terminal === true ? "" : "/dev/null" };
     const path = (name: StdioName): string => {
@@ -68,34 +72,48 @@ export class Stdio implements AsyncDisposable {
     this.drained = Promise.all(read.map(ended));
   }
 
-  /** Makes the pipes that the options ask for. Throws `STDIO_INVALID`. */
-  static async open(options: StdioOptions): Promise<Stdio> {
-    const { terminal = false } = options;
-    if (terminal && options.stderr !== undefined)
+  /** Makes the pipes that the options ask for in a folder below `parent`. Throws `STDIO_INVALID`. */
+  static async open(options: StdioOptions, parent = tmpdir()): Promise<Stdio> {
+    if (options.terminal === true && options.stderr !== undefined)
       throw errors.STDIO_INVALID("a process with a terminal has no standard error of its own");
     const wanted = names.filter((name) => options[name] !== undefined);
-    const folder = wanted.length === 0 ? "" : await mkdtemp(join(tmpdir(), "aeon-io-"));
+    const folder = wanted.length === 0 ? "" : await mkdtemp(join(parent, "aeon-io-"));
     const sockets: Partial<Record<StdioName, Socket>> = {};
+    let hold: number | undefined;
     try {
-      for (const name of wanted) sockets[name] = openFifo(join(folder, name), name === "stdin");
+      for (const name of wanted) {
+        const path = join(folder, name);
+        linux.makeFifoSync(path, 0o600);
+        if (name === "stdin") hold = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+        sockets[name] = openFifo(path, name === "stdin");
+      }
     } catch (error) {
       for (const socket of Object.values(sockets)) socket.destroy();
+      if (hold !== undefined) closeSync(hold);
       await rm(folder, { recursive: true, force: true });
       throw error;
     }
     connect(options, sockets);
-    return new Stdio(folder, options, sockets);
+    return new Stdio(folder, options, sockets, hold);
+  }
+
+  /** The shim has opened its ends: from now on the end of the input is seen. */
+  started(): void {
+    if (this.#hold !== undefined) closeSync(this.#hold);
+    this.#hold = undefined;
   }
 
   /** Removes the pipes of an ended process; output not yet read can still be. */
   async release(): Promise<void> {
     this.stdin?.destroy();
+    this.started();
     await this.#remove();
   }
 
   /** Closes and removes the pipes; unread output is lost. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
+    this.started();
     await this.#remove();
   }
 
@@ -104,13 +122,9 @@ export class Stdio implements AsyncDisposable {
   }
 }
 
-/**
- * Opens without waiting for the other end. A reader sees no end of file before the first writer came; the writing
- * end also holds the reading one, so that it can be opened before the process exists.
- */
+/** Opens one end without waiting for the other. A reader sees no end of file before the first writer came. */
 function openFifo(path: string, writing: boolean): Socket {
-  linux.makeFifoSync(path, 0o600);
-  const flags = constants.O_NONBLOCK | (writing ? constants.O_RDWR : constants.O_RDONLY);
+  const flags = constants.O_NONBLOCK | (writing ? constants.O_WRONLY : constants.O_RDONLY);
   return new Socket({ fd: openSync(path, flags), readable: !writing, writable: writing });
 }
 

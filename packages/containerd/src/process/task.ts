@@ -5,6 +5,7 @@ import type { CallOptions } from "../grpc/service-types.ts";
 import { jsonAny, runcCheckpointAny } from "../runtime-any.ts";
 import { descriptorOf } from "../values.ts";
 import { ContainerProcess } from "./process.ts";
+import { signalNumber } from "./signals.ts";
 import { Stdio, type StdioOptions } from "./stdio.ts";
 
 export interface ExecOptions extends StdioOptions {
@@ -51,7 +52,7 @@ export class Task extends ContainerProcess {
   async exec(options: ExecOptions, call?: CallOptions): Promise<ContainerProcess> {
     const { id = `exec-${crypto.randomUUID()}` } = options;
     const process = options.process ?? execProcess(await this.#spec(), options);
-    const stdio = await Stdio.open(options);
+    const stdio = await Stdio.open(options, this.connection.ioFolder);
     try {
       await this.api.exec(
         { containerId: this.containerId, execId: id, ...stdio.paths, spec: jsonAny("Process", process) },
@@ -70,8 +71,8 @@ export class Task extends ContainerProcess {
   }
 
   /** Signals every process in the container. */
-  async killAll(signal: number, options?: CallOptions): Promise<void> {
-    await this.api.kill({ ...this.ids, signal, all: true }, options);
+  async killAll(signal: NodeJS.Signals | number = "SIGKILL", options?: CallOptions): Promise<void> {
+    await this.api.kill({ ...this.ids, signal: signalNumber(signal), all: true }, options);
   }
 
   /** All processes in the container. */
