@@ -28,7 +28,13 @@ import {
   type OpenContainerRegistry,
 } from "@aeon/snapshotter";
 import * as v from "valibot";
-import { backupConfig, backupPlugin, backupService, type BackupService } from "../src/index.ts";
+import {
+  backupConfig,
+  backupPlugin,
+  backupService,
+  type BackupService,
+  type WorkerCommand,
+} from "../src/index.ts";
 
 export const space = namespace("default");
 
@@ -76,6 +82,7 @@ export interface NodeOptions {
   /** The table `[backup]`. */
   readonly config?: v.InferInput<typeof backupConfig>;
   readonly log?: Logger;
+  readonly workerCommand?: WorkerCommand;
 }
 
 /** A node as the agent builds it: overlay snapshotter, hooks, registry and the backup plugin. */
@@ -94,6 +101,7 @@ export async function startNode({
   containers = new Containers(),
   config = {},
   log = silentLogger,
+  workerCommand,
 }: NodeOptions): Promise<TestNode> {
   const life = new Lifetime();
   for (const name of ["backup", "state", "snapshots"]) mkdirSync(join(root, name), { recursive: true });
@@ -106,7 +114,7 @@ export async function startNode({
   const provided = new Map<string, unknown>([[containerRegistry.name, registry]]);
   const checks = new Map<string, () => Health>();
   const find = <T>({ name }: Capability<T>): T | undefined => provided.get(name) as T | undefined;
-  const plugin = await backupPlugin().start({
+  const plugin = await backupPlugin(workerCommand && { workerCommand }).start({
     config: v.parse(backupConfig, config),
     log,
     metrics: await createMetrics(),

@@ -1,4 +1,4 @@
-import { opendir } from "node:fs/promises";
+import { existsSync, opendirSync } from "node:fs";
 import {
   containerId,
   errorMessage,
@@ -107,7 +107,7 @@ export class Capturer {
     const layer = await this.#layer(key, context);
     if (layer === undefined) return undefined;
     const binding = boundTo(bindings.get(key), info);
-    if (binding === undefined && (await isEmpty(layer.upperdir))) return undefined;
+    if (binding === undefined && isEmpty(layer.upperdir)) return undefined;
     this.#assertRoom(key);
     const identity = identityOf(key, entry, parts);
     const record = await this.#intend({ key, info, layer, identity, binding });
@@ -182,14 +182,14 @@ export class Capturer {
       throw errors.UPPERDIR_UNKNOWN(
         `snapshot ${key} has to be kept but is neither an overlay nor a bind mount`,
       );
-    if (!(await exists(layer.upperdir))) {
+    if (!existsSync(layer.upperdir)) {
       this.#options.log.error(
         { snapshot: key, upperdir: layer.upperdir },
         "writable layer is missing, nothing to capture",
       );
       return undefined;
     }
-    await this.#options.staging.assertSameDevice(layer.upperdir);
+    this.#options.staging.assertSameDevice(layer.upperdir);
     return layer;
   }
 
@@ -228,9 +228,10 @@ async function stat(
 const boundTo = (binding: Binding | undefined, info: SnapshotInfo): Binding | undefined =>
   binding?.snapshotCreated === info.createdAt ? binding : undefined;
 
-async function isEmpty(path: string): Promise<boolean> {
-  await using folder = await opendir(path);
-  return (await folder.read()) === null;
+/** Reads the start of the folder only, which takes microseconds. */
+function isEmpty(path: string): boolean {
+  using folder = opendirSync(path);
+  return folder.readSync() === null;
 }
 
 function identityOf(

@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { mkdir, lstat, readdir, rename, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { backupId, errnoOf, type BackupId } from "@aeon/core";
@@ -41,8 +42,8 @@ export class Staging {
   }
 
   /** Throws `STAGING_ELSEWHERE` when the layer cannot be moved here by renaming. */
-  async assertSameDevice(upperdir: string): Promise<void> {
-    const { dev } = await lstat(upperdir, { bigint: true });
+  assertSameDevice(upperdir: string): void {
+    const { dev } = lstatSync(upperdir, { bigint: true });
     this.#problem =
       dev === this.#device
         ? undefined

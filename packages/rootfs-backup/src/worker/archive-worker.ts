@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
+import { constants, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
-import { AeonError, codeOfGrpcStatus, toAeonError } from "@aeon/core";
+import { AeonError, codeOfGrpcStatus, errnoOf, toAeonError } from "@aeon/core";
 import * as v from "valibot";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import { errors } from "../errors.ts";
@@ -55,7 +56,7 @@ export class ArchiveWorker {
     schema: Schema,
     signal: AbortSignal,
   ): Promise<v.InferOutput<Schema>> {
-    const { output, errorOutput, end } = await this.#process(JSON.stringify(job), signal);
+    const { output, errorOutput, end } = await this.#process(job, signal);
     signal.throwIfAborted();
     const value = parseJson(output);
     const failure = v.safeParse(failureSchema, value);
@@ -71,10 +72,11 @@ export class ArchiveWorker {
     );
   }
 
-  async #process(input: string, signal: AbortSignal): Promise<Ended> {
+  async #process(job: Job, signal: AbortSignal): Promise<Ended> {
     signal.throwIfAborted();
     const [program, ...args] = this.#command;
     const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
+    if (job.job !== "unpack") lowerPriority(child.pid);
     let output = "";
     let errorOutput = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
@@ -87,11 +89,22 @@ export class ArchiveWorker {
     child.on("close", (code, killedBy) => resolve({ code, signal: killedBy }));
     // A child that died early closes the pipe; its exit says why.
     child.stdin.on("error", () => {});
-    child.stdin.end(input);
+    child.stdin.end(JSON.stringify(job));
     const end = await promise;
     if (failure !== undefined && !signal.aborted)
       throw errors.WORKER_FAILED(toAeonError(failure, `run ${program}`).message, { cause: failure });
     return { output, errorOutput, end };
+  }
+}
+
+/** Only the start of a container waits for a worker; everything else takes what the machine has to spare. */
+function lowerPriority(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch (error) {
+    // It ended already; its exit says how.
+    if (errnoOf(error) !== "ESRCH") throw error;
   }
 }
 

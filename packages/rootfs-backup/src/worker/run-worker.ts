@@ -1,4 +1,3 @@
-import { constants, setPriority } from "node:os";
 import { text } from "node:stream/consumers";
 import { grpcStatusOf, linux, toAeonError } from "@aeon/core";
 import * as v from "valibot";
@@ -9,15 +8,13 @@ import { jobSchema, type Job } from "./job.ts";
 
 /**
  * The main function of a worker process: runs the job on standard input and writes its result to standard
- * output. Work that nobody waits for runs at the lowest priority. Ends when the agent does. Resolves to the
- * process's exit code.
+ * output. Ends when the agent does. Resolves to the process's exit code.
  */
 export async function runWorker(): Promise<number> {
   linux.signalOnParentDeath("SIGKILL");
   process.umask(0);
   try {
     const job = v.parse(jobSchema, JSON.parse(await text(process.stdin)));
-    if (job.job !== "unpack") setPriority(constants.priority.PRIORITY_LOW);
     answer(await run(job));
     return 0;
   } catch (error) {
