@@ -82,15 +82,15 @@ export class EntryStore implements AsyncDisposable {
   }
 
   get(key: SnapshotKey): ContainerEntry | undefined {
-    return this.read((sql) => sqlOf.selectByKey(sql, key));
+    return this.#known((sql) => sqlOf.selectByKey(sql, key), undefined);
   }
 
   byContainer(space: Namespace, id: ContainerId): ContainerEntry | undefined {
-    return this.read((sql) => sqlOf.selectByContainer(sql, space, id));
+    return this.#known((sql) => sqlOf.selectByContainer(sql, space, id), undefined);
   }
 
   list(): readonly ContainerEntry[] {
-    return this.read(sqlOf.selectAll);
+    return this.#known(sqlOf.selectAll, []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,6 +99,11 @@ export class EntryStore implements AsyncDisposable {
     this.#closed = true;
     await this.#writing;
     await this.#database[Symbol.asyncDispose]();
+  }
+
+  /** With a disk that failed nothing is known any more; that must not keep containers from starting. */
+  #known<T>(work: (sql: DatabaseSync) => T, nothing: T): T {
+    return this.#database.failure === undefined ? this.read(work) : nothing;
   }
 
   #gather(key: SnapshotKey, changes: Stamped[], change: Change, begins = false): void {
