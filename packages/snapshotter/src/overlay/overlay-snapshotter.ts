@@ -132,7 +132,7 @@ export class OverlaySnapshotter implements Snapshotter {
   async cleanup(): Promise<void> {
     const { store, directories, removals } = this.#parts;
     store.assertOpen();
-    directories.dropSpare();
+    await directories.dropSpare();
     await this.#sweep();
     await removals.settled();
   }
@@ -188,9 +188,8 @@ export class OverlaySnapshotter implements Snapshotter {
         updatedAt: now,
         labels,
       };
-      const stored = store.insert(record);
+      await store.insert(record);
       if (kind === "active") directories.makeSpare(() => store.nextId());
-      await stored;
       return this.#mountsOf(record);
     } catch (error) {
       if (store.byId(id) === undefined) removals.add(directories.of(id));

@@ -1,6 +1,6 @@
-import { rmdir } from "node:fs/promises";
-import { errnoOf, type Logger } from "@aeon/core";
+import type { Logger } from "@aeon/core";
 import type { DiskThread } from "./disk-thread.ts";
+import { removeEmptySnapshot } from "./remove-empty.ts";
 import { removeSmallTree } from "./small-tree.ts";
 
 /** Directories deleted at a time. */
@@ -38,7 +38,10 @@ export class Removals implements AsyncDisposable {
     this.#queue.add(directory);
     if (this.#running.size > 0) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#fill(), Math.min(quietMs, longestMs - (now - this.#oldest))).unref();
+    this.#timer = setTimeout(
+      () => this.#fill(),
+      Math.max(0, Math.min(quietMs, longestMs - (now - this.#oldest))),
+    ).unref();
   }
 
   /** Resolves when everything that was added has been tried. */
@@ -65,7 +68,7 @@ export class Removals implements AsyncDisposable {
 
   async #delete(directory: string): Promise<void> {
     try {
-      if (!(await removeEmpty(directory)) && !(await removeSmallTree(directory)))
+      if (!(await removeEmptySnapshot(directory)) && !(await removeSmallTree(directory)))
         await this.#thread.remove(directory, this.#abort.signal);
     } catch (error) {
       if (!this.#abort.signal.aborted)
@@ -76,19 +79,3 @@ export class Removals implements AsyncDisposable {
     }
   }
 }
-
-/** Deletes a snapshot directory that nothing was written to, in the fewest calls; false if there is more in it. */
-async function removeEmpty(directory: string): Promise<boolean> {
-  return (
-    (await removeDirectory(`${directory}/fs`)) &&
-    ((await removeDirectory(`${directory}/work`)) ||
-      ((await removeDirectory(`${directory}/work/work`)) && (await removeDirectory(`${directory}/work`)))) &&
-    (await removeDirectory(directory))
-  );
-}
-
-const removeDirectory = (path: string): Promise<boolean> =>
-  rmdir(path).then(
-    () => true,
-    (error: unknown) => errnoOf(error) === "ENOENT",
-  );
