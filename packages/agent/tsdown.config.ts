@@ -51,14 +51,16 @@ function withoutCluster(): Rolldown.Plugin {
   };
 }
 
+const escapeCharacter = (character: string): string =>
+  `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
 /** V8 keeps a source with one character beyond Latin-1 at two bytes each. */
 function escapeNonAscii(): Rolldown.Plugin {
-  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return {
     name: "escape-non-ascii",
     generateBundle(_options, bundle) {
       for (const chunk of Object.values(bundle))
-        if (chunk.type === "chunk") chunk.code = chunk.code.replaceAll(/[^\0-\x7f]/g, escape);
+        if (chunk.type === "chunk") chunk.code = chunk.code.replaceAll(/[^\0-\x7f]/g, escapeCharacter);
     },
   };
 }

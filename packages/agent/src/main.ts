@@ -1,7 +1,8 @@
-import "./v8-settings.ts";
 import { errorMessage, isAeonError } from "@aeon/core";
 import { createProgram } from "./cli/program.ts";
+import { keepYoungGenerationSmall } from "./v8-settings.ts";
 
+keepYoungGenerationSmall();
 try {
   await createProgram().parseAsync();
 } catch (error) {
