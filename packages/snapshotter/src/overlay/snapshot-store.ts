@@ -47,9 +47,9 @@ export class SnapshotStore implements AsyncDisposable {
     return this.#byId.get(id);
   }
 
-  /** All records at this moment, oldest id first. */
+  /** All records at this moment, by id. */
   all(): readonly SnapshotRecord[] {
-    return [...this.#byId.values()];
+    return [...this.#byId.values()].toSorted((a, b) => a.id - b.id);
   }
 
   hasChildren(id: number): boolean {
