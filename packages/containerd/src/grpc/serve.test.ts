@@ -1,6 +1,7 @@
 import { existsSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -170,19 +171,25 @@ test("aborting the signal cancels the call on both sides", async () => {
   });
 });
 
-test("a deadline ends the call on both sides", async () => {
-  let aborted = 0;
+test("a deadline ends the call on both sides, and so does a signal that times out", async () => {
+  const started = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let [begun, aborted] = [0, 0];
   await serve({
     async mounts(_request, { signal }) {
+      started[begun++]?.resolve();
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       aborted++;
       return {};
     },
   });
-  const late = { code: "deadline-exceeded" };
-  expect(await failure(client().mounts({ key: "x" }, { deadline: 50 }))).toMatchObject(late);
-  const signal = AbortSignal.timeout(20);
-  expect(await failure(client().mounts({ key: "x" }, { signal }))).toMatchObject(late);
+  const late = { code: "deadline-exceeded", reason: "DEADLINE_EXCEEDED" };
+  expect(await failure(client().mounts({ key: "x" }, { deadline: 400 }))).toMatchObject(late);
+  await started[0]?.promise;
+  const abort = new AbortController();
+  const call = failure(client().mounts({ key: "x" }, { signal: abort.signal }));
+  await started[1]?.promise;
+  abort.abort(new DOMException("too slow", "TimeoutError"));
+  expect(await call).toMatchObject(late);
   await expect.poll(() => aborted).toBe(2);
 });
 
@@ -258,6 +265,26 @@ test("a call that does not finish in time is aborted", async () => {
   await server[Symbol.asyncDispose]();
   await aborted.promise;
   expect(await call).toBeInstanceOf(AeonError);
+});
+
+test("noise and half-open connections do not disturb other clients", async () => {
+  await serve({ cleanup: async () => ({}) });
+  const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  for (const bytes of [
+    "GET / HTTP/1.1\r\n\r\n",
+    Buffer.alloc(100_000, 0xff),
+    preface,
+    `${preface}${"\xff".repeat(99)}`,
+  ]) {
+    const peer = connect(socket);
+    peer.on("error", () => {});
+    await once(peer, "connect");
+    peer.write(bytes);
+    await client().cleanup({});
+    peer.destroy();
+    await client().cleanup({});
+  }
+  expect(await client().cleanup({})).toBeDefined();
 });
 
 test("no server: unavailable; a server that comes back is found again", async () => {
