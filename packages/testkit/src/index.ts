@@ -1,6 +1,7 @@
 export {
   cniPlugins,
   containerdVersions,
+  debianFile,
   launchContainerd,
   testCache,
   type LaunchOptions,

@@ -35,8 +35,11 @@ export async function launchContainerd(options: LaunchOptions = {}): Promise<Pri
   return startContainerd({ ...rest, binaries, folder: join(owned.path, "c"), owned });
 }
 
-/** Folder of the CNI plugins from the machine's own suite, for {@link LaunchOptions.cri}. */
-export async function cniPlugins(): Promise<string> {
-  const [unpacked] = await fetchPackages({ cache: testCache, packages: ["containernetworking-plugins"] });
-  return join(unpacked?.root ?? "", "usr/lib/cni");
+/** Absolute path of a file in a package of the machine's own suite, such as a tool that tests need. */
+export async function debianFile(name: string, path: string): Promise<string> {
+  const [unpacked] = await fetchPackages({ cache: testCache, packages: [name] });
+  return join(unpacked?.root ?? "", path);
 }
+
+/** Folder of the CNI plugins from the machine's own suite, for {@link LaunchOptions.cri}. */
+export const cniPlugins = (): Promise<string> => debianFile("containernetworking-plugins", "usr/lib/cni");
