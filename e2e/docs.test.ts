@@ -52,11 +52,11 @@ test("the reference pages are checked against the sources", async () => {
 
   const page = join(root, "docs/cli.md");
   const original = await readFile(page, "utf8");
-  await writeFile(page, original.replace("## aeonctl status", "## aeonctl state"));
+  await writeFile(page, original.replace("### aeonctl status", "### aeonctl state"));
   const changed = await docs(root, "--check");
   expect(changed.code).toBe(1);
-  expect(changed.output).toMatch(/^-## aeonctl state$/m);
-  expect(changed.output).toMatch(/^\+## aeonctl status$/m);
+  expect(changed.output).toMatch(/^-### aeonctl state$/m);
+  expect(changed.output).toMatch(/^\+### aeonctl status$/m);
   expect(await docs(root)).toEqual({ code: 0, output: "" });
   expect(await readFile(page, "utf8")).toBe(original);
 });
