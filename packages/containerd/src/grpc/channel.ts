@@ -31,7 +31,8 @@ export class GrpcChannel implements Disposable {
       "grpc.enable_http_proxy": 0,
       "grpc.enable_channelz": 0,
       "grpc.initial_reconnect_backoff_ms": 100,
-      "grpc.max_reconnect_backoff_ms": 3000,
+      // A local server is back at once after its restart; attempts cost next to nothing.
+      "grpc.max_reconnect_backoff_ms": 500,
       ...channelOptions,
     });
   }
