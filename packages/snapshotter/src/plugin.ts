@@ -84,28 +84,33 @@ export const snapshotterPlugin = definePlugin({
         { details: { address: backend.address } },
       );
     const life = new Lifetime();
-    const runtime = life.use(
-      await openSnapshotterRuntime({
-        backend,
-        root,
-        socket: config.socket,
-        proxyName: config["proxy-name"],
-        ...(config["audit-log"] !== undefined && {
-          audit: { path: config["audit-log"], reads: config["audit-reads"] },
+    try {
+      const runtime = life.use(
+        await openSnapshotterRuntime({
+          backend,
+          root,
+          socket: config.socket,
+          proxyName: config["proxy-name"],
+          ...(config["audit-log"] !== undefined && {
+            audit: { path: config["audit-log"], reads: config["audit-reads"] },
+          }),
+          ...(containerd && { containerd }),
+          ...(namespaces && { namespaces }),
+          log,
+          metrics,
         }),
-        ...(containerd && { containerd }),
-        ...(namespaces && { namespaces }),
-        log,
-        metrics,
-      }),
-    );
-    reopenOnHangup(runtime, life);
-    context.provide(snapshotterRuntime, runtime);
-    context.provide(containerRegistry, runtime.containers);
-    context.health("hooks", () => runtime.pipeline.health());
-    context.health("container-registry", () => runtime.containers.health());
-    keepConfig(context);
-    return life;
+      );
+      reopenOnHangup(runtime, life);
+      context.provide(snapshotterRuntime, runtime);
+      context.provide(containerRegistry, runtime.containers);
+      context.health("hooks", () => runtime.pipeline.health());
+      context.health("container-registry", () => runtime.containers.health());
+      keepConfig(context);
+      return life;
+    } catch (error) {
+      await life[Symbol.asyncDispose]();
+      throw error;
+    }
   },
 });
 

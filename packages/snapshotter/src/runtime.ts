@@ -177,7 +177,9 @@ class Runtime implements SnapshotterRuntime {
 
   async #serve(): Promise<AsyncDisposable> {
     const { life, pipeline, socket, log } = this.#parts;
-    const server = life.use(await serveSnapshotter({ snapshotter: pipeline, socket, log, signal: life.signal }));
+    const server = life.use(
+      await serveSnapshotter({ snapshotter: pipeline, socket, log, signal: life.signal }),
+    );
     this.#listening = true;
     life.defer(() => void (this.#listening = false));
     return server;

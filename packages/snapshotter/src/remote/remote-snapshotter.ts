@@ -45,9 +45,7 @@ class RemoteSnapshotter implements Snapshotter {
   readonly #namespace: string | undefined;
 
   constructor({ address, name, containerdNamespace }: RemoteSnapshotterOptions) {
-    // A local server is back within milliseconds of its restart, so waiting long between attempts gains nothing.
-    const channelOptions = { "grpc.max_reconnect_backoff_ms": 500 };
-    this.#client = openClient({ address, namespace: "", channelOptions });
+    this.#client = openClient({ address, namespace: "" });
     this.#snapshots = this.#client.snapshotter(name);
     this.#namespace = containerdNamespace;
   }
