@@ -48,6 +48,7 @@ async function docs(root: string, ...args: readonly string[]): Promise<{ code: u
 test("the reference pages are checked against the sources", async () => {
   await using copy = await copiedWorkspace();
   const root = copy.path;
+  expect(await docs(root)).toEqual({ code: 0, output: "" });
   expect(await docs(root, "--check")).toEqual({ code: 0, output: "" });
 
   const page = join(root, "docs/cli.md");
