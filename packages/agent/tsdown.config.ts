@@ -3,8 +3,6 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { defineConfig, type Rolldown } from "tsdown";
 
-const outDir = "dist/bin";
-
 /**
  * An `import` of these modules reads every property, some of which load a lot: WebSocket of node:http brings in a
  * whole HTTP client, 10 MB. The bundle takes the plain properties from the same module instead.
@@ -66,13 +64,13 @@ function escapeNonAscii(): Rolldown.Plugin {
 }
 
 /** Makes the folder whole: what a bundler cannot write. */
-function finish(): void {
-  copyAddon();
+function finish(outDir: string): void {
+  copyAddon(outDir);
   writeFileSync(join(outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
 }
 
 /** libc is called through koffi's native addon, which no bundler can inline; core looks for it beside itself. */
-function copyAddon(): void {
+function copyAddon(outDir: string): void {
   const require = createRequire(createRequire(import.meta.url).resolve("koffi"));
   for (const arch of ["x64", "arm64"]) {
     const addon = resolveOptional(require, `@koromix/koffi-linux-${arch}`);
@@ -97,7 +95,7 @@ export default defineConfig({
     "disk-worker": "../snapshotter/src/overlay/disk-worker.ts",
     "backup-worker": "../rootfs-backup/src/worker/main.ts",
   },
-  outDir,
+  outDir: "dist/bin",
   platform: "node",
   format: "esm",
   target: "node24",
@@ -111,5 +109,5 @@ export default defineConfig({
   deps: { alwaysBundle: [/.*/], onlyBundle: false },
   inputOptions: { resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] } },
   plugins: [withoutLazyProperties(), withoutCluster(), escapeNonAscii()],
-  hooks: { "build:done": finish },
+  hooks: { "build:done": ({ options }) => finish(options.outDir) },
 });

@@ -109,7 +109,6 @@ class RunningAgent implements Agent {
   readonly metrics: MetricsRegistry;
   readonly #parts: Parts;
   readonly #host: PluginHost;
-  #configuration: AgentConfiguration;
   #service: SnapshotService | undefined;
   #http: string | undefined;
   #accepting = true;
@@ -121,7 +120,6 @@ class RunningAgent implements Agent {
     this.log = log;
     this.metrics = metrics;
     this.#parts = parts;
-    this.#configuration = configuration;
     this.#host = new PluginHost({
       root,
       state,
@@ -168,11 +166,12 @@ class RunningAgent implements Agent {
     const { notifier } = this.#parts;
     notifier.reloading();
     try {
-      const before = this.#configuration;
-      this.#configuration = next;
       this.log.setLevel(next.agent.log.level);
       const tables = new Map(next.plugins.map(({ plugin, config }) => [plugin.name, config]));
-      return [...pendingKeys(before.agent, next.agent), ...(await this.#host.reload(tables))];
+      return [
+        ...pendingKeys(this.#parts.configuration.agent, next.agent),
+        ...(await this.#host.reload(tables)),
+      ];
     } finally {
       notifier.ready(this.#summary());
     }
@@ -187,7 +186,7 @@ class RunningAgent implements Agent {
   }
 
   get #adminSocket(): string {
-    return join(this.#configuration.agent.state, "admin.sock");
+    return join(this.#parts.configuration.agent.state, "admin.sock");
   }
 
   /** The node must be able to start containers whatever else is broken, so this comes first and alone. */
@@ -240,7 +239,7 @@ class RunningAgent implements Agent {
     const containerd = this.#host.find(containerdClient);
     if (containerd === undefined) throw new TypeError("the containerd client was not provided");
     const sockets = () => this.sockets();
-    return adminDeps({ config: this.#configuration.agent, host: this.#host, containerd, sockets });
+    return adminDeps({ config: this.#parts.configuration.agent, host: this.#host, containerd, sockets });
   }
 
   #summary(): string {

@@ -143,10 +143,13 @@ test("changes of the file and SIGHUP reload; faults change nothing; some keys wa
     log: { level: "info", format: "json" },
     containerd: { address: "/run/other.sock" },
   });
-  await agent.message("configuration reloaded", seen);
+  await agent.message("configuration reloaded; some keys wait for a restart of the agent", seen);
   const before = agent.lines.length;
   agent.kill("SIGHUP");
-  await agent.message("configuration reloaded", before);
+  await agent.message("configuration reloaded; some keys wait for a restart of the agent", before);
+  const last = agent.lines.length;
+  writeConfig(folders);
+  await agent.message("configuration reloaded", last);
 });
 
 const isFailure = ({ msg, plugin: name }: Readonly<Record<string, unknown>>) =>

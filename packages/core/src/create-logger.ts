@@ -6,6 +6,9 @@ const levels = { trace: 10, debug: 20, info: 30, warn: 40, error: 50 } as const;
 export type LogLevel = keyof typeof levels;
 export const logLevels: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error"];
 
+/** Bytes that may wait for whoever reads the log; lines beyond are lost, rather than the process held up. */
+const bufferLimit = 4 * 1024 * 1024;
+
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** `auto`: pretty on a terminal, else JSON lines. */
@@ -30,7 +33,7 @@ export async function createLogger({ level, format, destination }: LoggerOptions
   const isPretty = format === "pretty" || (format === "auto" && process.stderr.isTTY);
   const stream = isPretty
     ? await prettyStream(destination)
-    : (destination ?? pino.destination({ dest: 2, sync: true }));
+    : (destination ?? pino.destination({ dest: 2, sync: false, maxLength: bufferLimit }));
   const root = pino(
     {
       level: "trace",

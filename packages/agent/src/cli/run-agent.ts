@@ -19,6 +19,9 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
   using running = new DisposableStack();
   const signals = running.use(stopSignals());
+  // Until the agent runs there is nothing to stop in order.
+  const giveUp = (): never => process.exit(1);
+  signals.second.addEventListener("abort", giveUp);
   const started = Promise.withResolvers<Agent>();
   // From before the first look at the file, so that no change is missed.
   running.use(reloadOnChange(started.promise, sources));
@@ -28,6 +31,7 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   running.use(superviseProcess(log, metrics));
   const notification = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
   const agent = await startAgent(configuration, { log, metrics, environment: notification });
+  signals.second.removeEventListener("abort", giveUp);
   started.resolve(agent);
   await signals.first;
   await agent.stop(signals.second);
