@@ -26,11 +26,6 @@ export class Removals implements AsyncDisposable {
     this.#log = log;
   }
 
-  /** Number of directories still to be deleted. */
-  get pending(): number {
-    return this.#queue.size + this.#running.size;
-  }
-
   add(directory: string): void {
     if (this.#abort.signal.aborted || this.#running.has(directory)) return;
     const now = performance.now();
