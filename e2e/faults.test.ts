@@ -19,7 +19,8 @@ afterAll(async () => {
   await node[Symbol.asyncDispose]();
 });
 
-const works = (id: string): Promise<unknown> => expect(node.run(id, "echo alive")).resolves.toBe("alive\n");
+/** What a container prints that is to run now. */
+const alive = (id: string): Promise<string> => node.run(id, "echo alive");
 
 /** Starts a container that runs until it is killed. */
 async function startLongRunning(id: string): Promise<void> {
@@ -69,24 +70,24 @@ test.each(["stop", "kill"] as const)("containerd comes back after %s and finds e
   expect(before.flatMap(({ info }) => info).length).toBeGreaterThan(0);
   await node.containerd.start();
   expect(await exec(id, "cat", "/file")).toBe("kept\n");
-  await works(`after-${how}`);
+  expect(await alive(`after-${how}`)).toBe("alive\n");
   await remove(id);
-  const { ctr } = node.containerd;
   await expect
     .poll(async () =>
-      (await ctr.call(node.containerd, ["snapshots", "--snapshotter", "aeon", "list"])).includes(id),
+      (await node.containerd.ctr(["snapshots", "--snapshotter", "aeon", "list"])).includes(id),
     )
     .toBe(false);
 });
 
+const countDirectories = async (): Promise<number> =>
+  (await readdir(join(agentPaths(node.folder).snapshots, "snapshots"))).length;
+
 test("removed containers leave no directory behind", async () => {
-  const directories = async (): Promise<number> =>
-    (await readdir(join(agentPaths(node.folder).snapshots, "snapshots"))).length;
-  await works("count-0");
+  expect(await alive("count-0")).toBe("alive\n");
   await settled();
-  const before = await directories();
+  const before = await countDirectories();
   for (let index = 1; index <= 4; index++) await node.run(`count-${index}`, "echo x > /new");
-  await expect.poll(directories, { timeout: 20_000 }).toBeLessThanOrEqual(before + 1);
+  await expect.poll(countDirectories, { timeout: 20_000 }).toBeLessThanOrEqual(before + 1);
 });
 
 /** Waits until containerd's garbage collector has removed what it no longer knows. */
@@ -115,7 +116,7 @@ test.each(hostile)("%s on the socket disturbs nobody", async (_, bytes) => {
   await once(socket, "connect");
   socket.on("error", () => {});
   socket.write(bytes);
-  await works(`beside-hostile-${hostile.findIndex(([, other]) => other === bytes)}`);
+  expect(await alive(`beside-hostile-${hostile.findIndex(([, other]) => other === bytes)}`)).toBe("alive\n");
   socket.destroy();
 });
 
@@ -126,7 +127,7 @@ test("three hundred idle connections disturb nobody", async () => {
     await once(socket, "connect");
     idle.push(socket);
   }
-  await works("beside-idle");
+  expect(await alive("beside-idle")).toBe("alive\n");
   for (const socket of idle) socket.destroy();
 });
 

@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bundlePrograms } from "@aeon/standalone";
+import { bundlePrograms, type WorkspacePrograms } from "@aeon/standalone";
+import { testCache } from "@aeon/testkit";
 import { accepts, startProcess, type ServerProcess } from "./server-process.ts";
 
 /** Where the agent of a folder has its files. */
@@ -22,10 +25,25 @@ export interface AgentOptions {
   readonly policy?: "none" | "all";
 }
 
+let bundled: Promise<WorkspacePrograms> | undefined;
+/** The agent and aeonctl as they are shipped, bundled once per process into a folder that goes with it. */
+export const shippedPrograms = (): Promise<WorkspacePrograms> => (bundled ??= bundleOnce());
+
+async function bundleOnce(): Promise<WorkspacePrograms> {
+  const target = mkdtempSync(join(tmpdir(), "aeon-programs-"));
+  process.once("exit", () => rmSync(target, { recursive: true, force: true }));
+  return bundlePrograms({
+    workspace: join(import.meta.dirname, "../.."),
+    target: join(target, "bin"),
+    lock: join(testCache, "bundle.lock"),
+    signal: new AbortController().signal,
+  });
+}
+
 /** Starts the bundled agent as it is shipped, with every plugin. */
 export async function startAgent(options: AgentOptions): Promise<ServerProcess> {
   const { folder, containerd, untilReady = false, policy = "none" } = options;
-  const { agent } = await bundlePrograms(join(import.meta.dirname, "../.."), new AbortController().signal);
+  const { agent } = await shippedPrograms();
   const paths = agentPaths(folder);
   const address = `127.0.0.1:${await freePort()}`;
   await mkdir(folder, { recursive: true });
