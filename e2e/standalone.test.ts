@@ -9,7 +9,7 @@ import { leftBehind, temporaryFolder } from "@aeon/testkit";
 const workspace = join(import.meta.dirname, "..");
 const image = "localhost/busybox:latest";
 /** How long the sleeping container would live: a number nothing else uses, to find its process by. */
-const seconds = "86397";
+const seconds = String(86_400 + process.pid);
 
 /** `npm start` at a terminal of its own, as a person would run it. */
 class NpmStart implements AsyncDisposable {

@@ -3,6 +3,8 @@ import { join } from "node:path";
 /** Fixed places of a standalone aeon below its folder. */
 export const standalonePaths = (root: string) => ({
   lock: join(root, "lock"),
+  /** aeon's programs as they were when it was started. */
+  programs: join(root, "programs"),
   bin: join(root, "bin"),
   containerd: join(root, "containerd"),
   agentConfig: join(root, "aeon.toml"),

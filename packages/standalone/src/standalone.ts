@@ -1,5 +1,5 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { logTail } from "./daemon.ts";
 import { endLeftoverAgents, startAgent, type AgentProcess } from "./agent-process.ts";
 import { buildBusyboxImage, busyboxName } from "./busybox-image.ts";
@@ -65,13 +65,14 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     (note) => findBinaries(options, note),
     describeBinaries,
   );
+  await progress.step("folder clean", () => cleanUp(root, binaries.runc));
+  const { workspace, cache } = options;
   const programs = await progress.step("agent and aeonctl bundled", () =>
-    bundlePrograms(options.workspace, signal),
+    bundlePrograms({ workspace, target: paths.programs, lock: join(cache, "bundle.lock"), signal }),
   );
   const image = await progress.step("busybox image built", (note) =>
-    buildBusyboxImage({ cache: options.cache, file: paths.image, signal, onProgress: note }),
+    buildBusyboxImage({ cache, file: paths.image, signal, onProgress: note }),
   );
-  await progress.step("folder clean", () => cleanUp(root, binaries.runc));
   const agent = stack.use(
     await progress.step(
       "agent started",

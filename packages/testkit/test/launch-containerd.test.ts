@@ -12,6 +12,9 @@ import {
 } from "../src/index.ts";
 
 const shimSockets = async (): Promise<readonly string[]> => readdir("/run/containerd/s").catch(() => []);
+/** How long sleeping containers would live: numbers nothing else uses, to find their processes by. */
+const [secondsA, secondsB] = [String(86_400 + process.pid), String(10_086_400 + process.pid)] as const;
+
 const sleepers = async (seconds: string) =>
   (await listProcesses()).filter(({ args }) => args.length === 2 && hasFlag(args, "sleep", seconds));
 
@@ -36,14 +39,14 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     {
       await using containerd = await launchContainerd({ version, folder: join(temporary.path, "c") });
       await containerd.ctr(["images", "import", image.file]);
-      await containerd.ctr(["run", "--detach", image.name, "sleeper", "sleep", "86398"]);
+      await containerd.ctr(["run", "--detach", image.name, "sleeper", "sleep", secondsA]);
       await containerd.restart();
       await containerd.kill();
       expect(containerd.pid).toBeUndefined();
       await containerd.start();
       expect(await containerd.ctr(["tasks", "list"])).toMatch(/sleeper\s+\d+\s+RUNNING/);
     }
-    expect(await sleepers("86398")).toEqual([]);
+    expect(await sleepers(secondsA)).toEqual([]);
     expect(await leftBehind(temporary.path)).toEqual([]);
     expect(await shimSockets()).toEqual(sockets);
   });
@@ -55,15 +58,15 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     const image = await busyboxImage({ file: join(temporary.path, "image.tar") });
     const first = await launchContainerd({ version, folder });
     await first.ctr(["images", "import", image.file]);
-    await first.ctr(["run", "--detach", image.name, "left", "sleep", "86399"]);
-    expect(await sleepers("86399")).toHaveLength(1);
+    await first.ctr(["run", "--detach", image.name, "left", "sleep", secondsB]);
+    expect(await sleepers(secondsB)).toHaveLength(1);
     for (const { pid } of await processesOf(folder)) process.kill(pid, "SIGKILL");
     {
       await using second = await launchContainerd({ version, folder });
       expect(await second.ctr(["tasks", "list", "--quiet"])).toBe("");
       expect(await second.ctr(["images", "list", "--quiet"])).toContain(image.name);
     }
-    expect(await sleepers("86399")).toEqual([]);
+    expect(await sleepers(secondsB)).toEqual([]);
     await first[Symbol.asyncDispose]();
     expect(await leftBehind(temporary.path)).toEqual([]);
     expect(await shimSockets()).toEqual(sockets);
