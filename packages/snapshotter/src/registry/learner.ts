@@ -15,8 +15,6 @@ import type { EntryStore } from "./entry-store.ts";
 
 /** Milliseconds one look-up at containerd may take. */
 const lookupLimitMs = 1000;
-/** Milliseconds before a look-up that nobody waits for; most snapshots that are gone by then need none. */
-const soonMs = 100;
 /** Milliseconds between attempts while containerd is not reached. */
 const retryPauseMs = 50;
 /** Look-ups under way; further ones are left to reconciliation. */
@@ -36,7 +34,6 @@ export interface LearnerOptions {
 export class Learner {
   readonly #options: LearnerOptions;
   readonly #running = new Map<SnapshotKey, Promise<void>>();
-  readonly #soon = new Set<SnapshotKey>();
   readonly #listedAt = new Map<Namespace, number>();
 
   constructor(options: LearnerOptions) {
@@ -55,11 +52,15 @@ export class Learner {
     return store.get(key);
   }
 
-  /** Learns in the background, if the snapshot is still there in a moment. */
-  learnSoon(key: SnapshotKey): void {
-    if (this.#options.source === undefined || this.#soon.size >= concurrencyLimit) return;
-    if (this.#soon.size === 0) setTimeout(() => this.#learnNow(), soonMs).unref();
-    this.#soon.add(key);
+  /**
+   * Asks in the background, and at once: a short container's record may be gone in a moment. Only for a key that
+   * containerd uses right now.
+   */
+  ask(key: SnapshotKey): void {
+    const { source, signal } = this.#options;
+    const parts = parseBackendKey(key);
+    if (source === undefined || parts === undefined || signal.aborted) return;
+    void this.#shared(key, parts, source);
   }
 
   /** Stores whose container a snapshot is. Does nothing when the key has given way to a later one. */
@@ -68,14 +69,6 @@ export class Learner {
     const entry = store.read((sql) => selectLatest(sql, space, record.snapshotKey));
     if (entry === undefined) return;
     store.gather(entry.snapshotKey, (sql, at) => updateIdentity(sql, entry.snapshotKey, record, at));
-  }
-
-  #learnNow(): void {
-    const { store, signal } = this.#options;
-    const keys = [...this.#soon];
-    this.#soon.clear();
-    if (signal.aborted) return;
-    for (const key of keys) if (store.get(key) !== undefined) this.learn(key, signal).catch(() => {});
   }
 
   #isLatest(key: SnapshotKey, { namespace, clientKey }: BackendKey): boolean {

@@ -40,7 +40,7 @@ export function registryHooks({ store, learner, isOurs }: RegistryHooksOptions):
         if (upperdir === undefined || partsOf(key) === undefined) return undefined;
         store.gather(key, (sql, at) => updateUpperdir(sql, key, upperdir, at));
         // While the container is being made its calls carry a lease, and containerd has no record of it yet.
-        if (caller.lease === undefined) learner.learnSoon(key);
+        if (caller.lease === undefined) learner.ask(key);
         return undefined;
       },
     },

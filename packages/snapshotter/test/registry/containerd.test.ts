@@ -74,6 +74,30 @@ describe.each(containerdVersions)("registry with containerd %s", (version) => {
     await vi.waitFor(() => expect(entryOf("again")).toBeUndefined(), within);
   });
 
+  test("containers that are gone in a moment are known all the same", async () => {
+    const { runtime, client } = node;
+    const removed: (string | undefined)[] = [];
+    using _ = runtime.pipeline.register({
+      name: "who-goes",
+      timeoutMs: 5000,
+      onFailure: "fail",
+      preRemove: async ({ key: name }) => {
+        removed.push(runtime.containers.bySnapshot(name)?.pod?.uid);
+        return undefined;
+      },
+    });
+    for (let index = 0; index < 5; index += 1) {
+      const container = await create(`short-${index}`, ["true"]);
+      const task = await container.newTask();
+      await task.start();
+      await task.wait();
+      await task.delete();
+      await client.container(`short-${index}`).delete({ snapshot: true });
+    }
+    await node.collectGarbage();
+    expect(removed).toEqual(["u1", "u1", "u1", "u1", "u1"]);
+  });
+
   test("learn asks for a record that no event has told of", async () => {
     await create("asked", ["true"]);
     const entry = node.runtime.containers.list().find((each) => each.snapshotKey.endsWith("/asked"));
