@@ -29,6 +29,9 @@ async function* lie(): AsyncGenerator<Buffer> {
   yield Buffer.from("lie");
 }
 
+/** For what takes milliseconds on an idle machine. */
+const patience = { timeout: 15_000 };
+
 describe.each(containerdVersions)("containerd %s", (version) => {
   let resources: AsyncDisposableStack;
   let containerd: PrivateContainerd;
@@ -277,37 +280,37 @@ describe.each(containerdVersions)("containerd %s", (version) => {
       }))
         seen.push(event);
     })();
-    await expect.poll(() => seen[0]).toMatchObject({ kind: "gap", first: true });
+    await expect.poll(() => seen[0], patience).toMatchObject({ kind: "gap", first: true });
     await run("eventful", ["true"]);
-    const topics = () => seen.map((event) => (event.kind === "gap" ? "gap" : event.topic));
-    // The shim sends its events itself, so the last two may change places.
+    // The shim sends /tasks/delete while it shuts down, and under load containerd never gets it.
+    const topics = () =>
+      seen
+        .map((event) => (event.kind === "gap" ? "gap" : event.topic))
+        .filter((topic) => topic !== "/tasks/delete");
     await expect
-      .poll(() => topics().toSorted(), { timeout: 15_000 })
+      .poll(topics, patience)
       .toEqual([
-        "/containers/create",
-        "/containers/delete",
-        "/tasks/create",
-        "/tasks/delete",
-        "/tasks/exit",
-        "/tasks/start",
         "gap",
+        "/containers/create",
+        "/tasks/create",
+        "/tasks/start",
+        "/tasks/exit",
+        "/containers/delete",
       ]);
-    expect(topics().slice(0, 5)).toEqual([
-      "gap",
-      "/containers/create",
-      "/tasks/create",
-      "/tasks/start",
-      "/tasks/exit",
-    ]);
     const exit = seen.find((event) => event.kind === "event" && event.topic === "/tasks/exit");
     expect(exit).toMatchObject({ namespace: "default", payload: { containerId: "eventful", exitStatus: 0 } });
 
     await containerd.restart();
-    await expect.poll(() => seen.at(-1), { timeout: 15_000 }).toMatchObject({ kind: "gap", first: false });
+    await expect.poll(() => seen.at(-1), patience).toMatchObject({ kind: "gap", first: false });
     await run("after", ["true"]);
     await expect
-      .poll(() => seen.at(-1))
-      .toMatchObject({ topic: "/containers/delete", payload: { id: "after" } });
+      .poll(() => seen, patience)
+      .toContainEqual(
+        expect.objectContaining({
+          topic: "/containers/delete",
+          payload: expect.objectContaining({ id: "after" }),
+        }),
+      );
     stop.abort();
     await following;
   });
@@ -326,7 +329,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
             () => true,
             () => false,
           ),
-        { timeout: 15_000 },
+        patience,
       )
       .toBe(true);
     expect((await exit).code).toBe(137);

@@ -137,7 +137,9 @@ describe.each(containerdVersions)("CRI of containerd %s", (version) => {
     expect((await cri.runtime.containerStats({ containerId })).stats?.attributes?.id).toBe(containerId);
     const { containers } = await cri.runtime.listContainers({ filter: { podSandboxId } });
     expect(containers.map(({ id }) => id)).toEqual([containerId]);
-    await expect.poll(() => readFile(join(folder.path, "logs/main.log"), "utf8")).toContain("started");
+    await expect
+      .poll(() => readFile(join(folder.path, "logs/main.log"), "utf8"), { timeout: 15_000 })
+      .toContain("started");
     const records = (await client.sandboxes()).map(({ id }) => id);
     expect(records).toEqual(version === "1.7" ? [] : [podSandboxId]);
 
@@ -146,7 +148,9 @@ describe.each(containerdVersions)("CRI of containerd %s", (version) => {
     await cri.runtime.stopPodSandbox({ podSandboxId });
     await cri.runtime.removePodSandbox({ podSandboxId });
     expect((await cri.runtime.listPodSandbox({})).items).toEqual([]);
-    await expect.poll(() => events).toContain(ContainerEventType.CONTAINER_STOPPED_EVENT);
+    await expect
+      .poll(() => events, { timeout: 15_000 })
+      .toContain(ContainerEventType.CONTAINER_STOPPED_EVENT);
     stop.abort();
     expect(await following).toMatchObject({ code: "canceled" });
   });
