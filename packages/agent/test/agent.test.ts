@@ -1,9 +1,19 @@
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { snapshotKey } from "@aeon/core";
+import { errnoOf, linux, snapshotKey } from "@aeon/core";
 import { openRemoteSnapshotter } from "@aeon/snapshotter";
 import { expect, onTestFinished, test } from "vitest";
 import {
@@ -288,4 +298,57 @@ test("a metrics port in use is a failure of that plugin alone", async () => {
   server.close();
   await agent.message("metrics and health are served");
   expect(readFileSync(join(folders.root, "agent.lock"), "utf8")).toBe(`${agent.child.pid}\n`);
+});
+
+async function smallDisk(folder: string): Promise<void> {
+  await linux.mount({ source: "aeon-test", target: folder, type: "tmpfs", flags: 0, data: "size=4m" });
+  onTestFinished(() => linux.unmount(folder, linux.unmountFlags.detach));
+}
+
+/** Writes until the disk refuses; gives the reason. */
+function fill(path: string): string | undefined {
+  const fd = openSync(path, "w");
+  try {
+    for (;;) writeSync(fd, Buffer.alloc(4096, 1));
+  } catch (error) {
+    return errnoOf(error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+test("on a full disk the agent still starts and serves what there is; with space again it is well", async () => {
+  const folders = agentFolders();
+  mkdirSync(folders.root);
+  await smallDisk(folders.root);
+  writeConfig(folders);
+  const key = snapshotKey("k");
+  const first = startAgentProcess(folders);
+  await first.ready();
+  await snapshotterAt(folders.snapshotter).prepare({ key, labels: {} }, context);
+  first.kill("SIGTERM");
+  await first.exited;
+  expect(fill(join(folders.root, "ballast"))).toBe("ENOSPC");
+
+  const second = startAgentProcess(folders);
+  const url = await second.ready();
+  const snapshotter = snapshotterAt(folders.snapshotter);
+  expect(await snapshotter.mounts({ key }, context)).toHaveLength(1);
+  expect(await readiness(url)).toMatchObject({ ready: false });
+  rmSync(join(folders.root, "ballast"));
+  await snapshotter.prepare({ key: snapshotKey("next"), labels: {} }, context);
+  await expect.poll(() => readiness(url), { timeout: 20_000, interval: 200 }).toMatchObject({ ready: true });
+});
+
+test("a read-only root is refused by name", async () => {
+  const folders = agentFolders();
+  mkdirSync(folders.root);
+  await smallDisk(folders.root);
+  const { remount, readOnly } = linux.mountFlags;
+  const target = folders.root;
+  await linux.mount({ source: "aeon-test", target, type: "tmpfs", flags: remount | readOnly, data: "" });
+  writeConfig(folders);
+  const agent = startAgentProcess(folders);
+  expect(await agent.exited).toBe(1);
+  expect(agent.errors).toMatch(/ROOT_UNUSABLE: cannot use .*EROFS/);
 });

@@ -19,8 +19,6 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
   using running = new DisposableStack();
   const signals = running.use(stopSignals());
-  // Until the agent runs there is nothing to stop in order.
-  const giveUp = (): never => process.exit(1);
   signals.second.addEventListener("abort", giveUp);
   const started = Promise.withResolvers<Agent>();
   // From before the first look at the file, so that no change is missed.
@@ -38,6 +36,9 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   // Whatever a plugin left behind must not keep the process.
   process.exit();
 }
+
+/** Until the agent runs there is nothing to stop in order. */
+const giveUp = (): never => process.exit(1);
 
 interface StopSignals extends Disposable {
   /** Resolves at the first SIGTERM or SIGINT. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { stringify } from "smol-toml";
+import { serializeToml } from "@aeon/core";
 import { onTestFinished } from "vitest";
 
 const main = join(import.meta.dirname, "../../src/main.ts");
@@ -43,7 +43,7 @@ export function writeConfig(
     containerd: { address: join(folder, "containerd.sock") },
     log: { level: "debug", format: "json" },
   };
-  writeFileSync(config, stringify({ ...base, ...tables }));
+  writeFileSync(config, serializeToml({ ...base, ...tables }));
 }
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };

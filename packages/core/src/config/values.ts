@@ -49,9 +49,6 @@ export const byteSize = () => quantity(byteUnits, "20GiB");
 /** Milliseconds, written as `"30s"`, `"500ms"`, `"7d"` or a plain integer of milliseconds. */
 export const duration = () => quantity(millisecondUnits, "30s");
 
-/** Stands at the start of a path for the values of the keys `root` and `state`. */
-export const placeholders = ["root", "state"] as const;
-
 /** An absolute path; may begin with `{root}/` or `{state}/`, which the loader replaces. */
 export const absolutePath = () =>
   v.pipe(
