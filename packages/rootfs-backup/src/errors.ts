@@ -83,6 +83,11 @@ export const errors = defineErrors({
     when: "The path of the backup plugin's folder holds a comma, which no overlay mount option can express.",
     remedy: "Choose a root without commas.",
   },
+  RESTORE_UNSUPPORTED: {
+    code: "failed-precondition",
+    when: "A restore was requested for a container with mapped ids whose snapshot has no parent.",
+    remedy: "Start the container from an image, or without a user namespace.",
+  },
   RESTORE_TOO_LATE: {
     code: "failed-precondition",
     when: "A restore was requested for a container that has been started before.",

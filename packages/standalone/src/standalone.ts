@@ -9,7 +9,7 @@ import {
   type ContainerdBinaries,
   type ContainerdLine,
 } from "./containerd-binaries.ts";
-import { startContainerd, type PrivateContainerd } from "./containerd.ts";
+import { releaseOf, startContainerd, type PrivateContainerd } from "./containerd.ts";
 import { errors } from "./errors.ts";
 import { tryLock } from "./file-lock.ts";
 import { writeLaunchers } from "./launcher-scripts.ts";
@@ -155,7 +155,15 @@ function startWithAeon(
     binaries,
     folder: paths.containerd,
     signal,
-    proxySnapshotters: [{ name: "aeon", address: paths.snapshotterSocket, root: paths.snapshots }],
+    proxySnapshotters: [
+      {
+        name: "aeon",
+        address: paths.snapshotterSocket,
+        root: paths.snapshots,
+        // Containers in a user namespace: containerd 2 maps ids when it mounts, older ones need a copy of the image.
+        ...(releaseOf(binaries.version)[0] >= 2 && { capabilities: ["remap-ids"] }),
+      },
+    ],
     cri: { snapshotter: "aeon" },
   });
 }

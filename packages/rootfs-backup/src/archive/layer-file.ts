@@ -5,6 +5,7 @@ import { ByteReader } from "./byte-reader.ts";
 import { extractLayer } from "./extract.ts";
 import { readFrames } from "./frame-reader.ts";
 import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
+import type { IdMaps } from "./id-map.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { packLayer } from "./pack.ts";
 import type { PackReport } from "./report.ts";
@@ -22,6 +23,7 @@ export interface PackRequest {
   /** The file to write; must not exist. */
   readonly target: string;
   readonly overlay: OverlayNamespace;
+  readonly idMaps?: IdMaps | undefined;
   /** zstd level, 1…19. */
   readonly level: number;
 }
@@ -32,11 +34,11 @@ export interface PackResult {
 }
 
 /** Packs an upper directory into a new file and flushes it to disk. */
-export async function packFile({ source, target, overlay, level }: PackRequest): Promise<PackResult> {
+export async function packFile({ source, target, overlay, idMaps, level }: PackRequest): Promise<PackResult> {
   const fd = openSync(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     const writer = new FrameWriter(fd, { level, parallel: 2 });
-    const report = await packLayer(source, writer, { overlay });
+    const report = await packLayer(source, writer, { overlay, idMaps });
     const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
     return { layer: { ...(await writer.finish()), entries }, report };
   } finally {

@@ -2,18 +2,21 @@ import { closeSync, constants, fstatSync, openSync, readSync, readdirSync, type 
 import { errnoOf } from "@aeon/core";
 import { DirectoryCursor } from "./directory-cursor.ts";
 import type { FrameWriter } from "./frame-writer.ts";
+import { toContainer, type IdMaps } from "./id-map.ts";
 import { byBytes, layerName, opaqueMarker, whiteoutName } from "./names.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
 import { blockSize, padding, type TarEntry } from "./tar-entry.ts";
 import { encodeHeader } from "./tar-header.ts";
-import { readUpperEntry, type Attributes, type UpperEntry } from "./upper-entry.ts";
+import { readUpperEntry, type Attributes, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 export interface PackOptions {
   readonly overlay: OverlayNamespace;
+  /** Of a container in a user namespace whose upper directory holds the host's ids. */
+  readonly idMaps?: IdMaps | undefined;
 }
 
 /**
@@ -26,7 +29,7 @@ export async function packLayer(
   writer: FrameWriter,
   options: PackOptions,
 ): Promise<PackReport> {
-  using packer = new Packer(root, writer, options.overlay);
+  using packer = new Packer(root, writer, options);
   return await packer.run();
 }
 
@@ -54,16 +57,16 @@ const marker = { mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0, xattrs: [] } as co
 class Packer implements Disposable {
   readonly #cursor: DirectoryCursor;
   readonly #writer: FrameWriter;
-  readonly #overlay: OverlayNamespace;
+  readonly #format: UpperFormat;
   readonly #report = new ReportBuilder();
   readonly #device: bigint;
   /** First name of every inode that has more than one. */
   readonly #linked = new Map<string, Buffer>();
 
-  constructor(root: string, writer: FrameWriter, overlay: OverlayNamespace) {
+  constructor(root: string, writer: FrameWriter, { overlay, idMaps }: PackOptions) {
     this.#cursor = new DirectoryCursor(root);
     this.#writer = writer;
-    this.#overlay = overlay;
+    this.#format = { overlay, ids: idMaps && toContainer(idMaps) };
     this.#device = fstatSync(this.#cursor.fd, { bigint: true }).dev;
   }
 
@@ -91,7 +94,7 @@ class Packer implements Disposable {
 
   async #root(): Promise<void> {
     const path = Buffer.from(".");
-    const entry = readUpperEntry(Buffer.from(`/proc/self/fd/${this.#cursor.fd}/.`), path, this.#overlay);
+    const entry = readUpperEntry(Buffer.from(`/proc/self/fd/${this.#cursor.fd}/.`), path, this.#format);
     if ("attributes" in entry) await this.#put(entry, path);
   }
 
@@ -125,7 +128,7 @@ class Packer implements Disposable {
 
   #read(file: Buffer, path: Buffer): UpperEntry | undefined {
     try {
-      return readUpperEntry(file, path, this.#overlay);
+      return readUpperEntry(file, path, this.#format);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
       this.#report.deviation("torn", path, "vanished while it was read");

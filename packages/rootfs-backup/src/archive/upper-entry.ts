@@ -1,6 +1,7 @@
 import { constants, lstatSync, readlinkSync, type BigIntStats } from "node:fs";
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
+import { overflowId, shiftXattr, type IdShift } from "./id-map.ts";
 import { byBytes } from "./names.ts";
 import { readUpperXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
 import type { TarEntryType, Xattr } from "./tar-entry.ts";
@@ -44,8 +45,15 @@ const kinds = new Map<number, Exclude<TarEntryType, "link">>([
   [S_IFIFO, "fifo"],
 ]);
 
+/** How an upper directory stores what a container sees. */
+export interface UpperFormat {
+  readonly overlay: OverlayNamespace;
+  /** From the stored ids to the container's; absent when they are the same. */
+  readonly ids?: IdShift | undefined;
+}
+
 /** Looks at a file of an upper directory without following it. `shownPath` is for errors. */
-export function readUpperEntry(path: Buffer, shownPath: Buffer, overlay: OverlayNamespace): UpperEntry {
+export function readUpperEntry(path: Buffer, shownPath: Buffer, { overlay, ids }: UpperFormat): UpperEntry {
   const stat = lstatSync(path, { bigint: true });
   const mode = Number(stat.mode);
   const kind = kinds.get(mode & S_IFMT);
@@ -54,13 +62,14 @@ export function readUpperEntry(path: Buffer, shownPath: Buffer, overlay: Overlay
   if (kind === "character" && stat.rdev === 0n) return { kind: "whiteout" };
   const found = readXattrs(path, shownPath, overlay);
   if (found.whiteout && kind === "file" && stat.size === 0n) return { kind: "whiteout" };
-  const attributes: Attributes = {
+  const stored: Attributes = {
     mode: mode & 0o7777,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
     mtime: stat.mtimeNs,
     xattrs: found.data,
   };
+  const attributes = ids === undefined ? stored : shifted(stored, ids, found.dropped);
   return {
     kind,
     stat,
@@ -72,6 +81,15 @@ export function readUpperEntry(path: Buffer, shownPath: Buffer, overlay: Overlay
   };
 }
 
+function shifted(stored: Attributes, ids: IdShift, dropped: string[]): Attributes {
+  const uid = ids.uid(stored.uid);
+  const gid = ids.gid(stored.gid);
+  if (uid === undefined) dropped.push(`owner ${stored.uid} is outside of the container's id map`);
+  if (gid === undefined) dropped.push(`group ${stored.gid} is outside of the container's id map`);
+  const xattrs = stored.xattrs.map((xattr) => shiftXattr(xattr, ids));
+  return { ...stored, uid: uid ?? overflowId, gid: gid ?? overflowId, xattrs };
+}
+
 interface FoundXattrs {
   readonly data: Xattr[];
   readonly dropped: string[];
@@ -79,11 +97,8 @@ interface FoundXattrs {
   readonly whiteout: boolean;
 }
 
-const none: FoundXattrs = { data: [], dropped: [], opaque: false, whiteout: false };
-
 function readXattrs(path: Buffer, shownPath: Buffer, overlay: OverlayNamespace): FoundXattrs {
   const names = linux.listXattrsSync(path);
-  if (names.length === 0) return none;
   const data: Xattr[] = [];
   const dropped: string[] = [];
   let [opaque, whiteout] = [false, false];

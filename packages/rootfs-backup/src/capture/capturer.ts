@@ -134,6 +134,7 @@ export class Capturer {
       snapshotCreated: info.createdAt,
       upperdir: layer.upperdir,
       overlay: layer.overlay,
+      ...(layer.idMaps !== undefined && { idMaps: layer.idMaps }),
       identity,
       createdAt,
       ...(binding !== undefined && { parent: { id: binding.backup, layers: binding.layers } }),

@@ -46,7 +46,13 @@ export class Packer {
     const startedAt = performance.now();
     const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
     try {
-      const request = { source: staging.layer(id), target: file, overlay: record.overlay, level };
+      const request = {
+        source: staging.layer(id),
+        target: file,
+        overlay: record.overlay,
+        idMaps: record.idMaps,
+        level,
+      };
       const { layer, report } = await worker.pack(request, signal);
       reached("packed", id);
       onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });

@@ -1,7 +1,9 @@
 import { backupId, snapshotKey, type BackupId, type SnapshotKey } from "@aeon/core";
 import * as v from "valibot";
+import type { IdMaps } from "../archive/id-map.ts";
 import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import {
+  idMapsSchema,
   identitySchema,
   layersSchema,
   type BackupIdentity,
@@ -24,6 +26,7 @@ export interface NewBackup {
   /** Where the layer was. */
   readonly upperdir: string;
   readonly overlay: OverlayNamespace;
+  readonly idMaps?: IdMaps;
   readonly identity: BackupIdentity;
   /** What the container had been restored from. */
   readonly parent?: { readonly id: BackupId; readonly layers: readonly StoredLayer[] };
@@ -56,7 +59,9 @@ const overlaySchema = v.picklist(["trusted", "user"]);
 
 export function recordOf(row: Row): BackupRecord {
   const parent = optionalText(row, "parent");
+  const idMaps = optionalText(row, "id_maps");
   const optional = {
+    idMaps: idMaps === undefined ? undefined : v.parse(idMapsSchema, JSON.parse(idMaps)),
     storedAt: optionalInteger(row, "stored_at"),
     failure: optionalText(row, "failure"),
     digest: optionalText(row, "digest"),

@@ -54,12 +54,13 @@ export class BackupRecords {
   }
 
   async intend(backup: NewBackup): Promise<void> {
-    const { id, snapshotKey, snapshotCreated, upperdir, overlay, identity, parent, createdAt } = backup;
+    const { id, snapshotKey, snapshotCreated, upperdir, overlay, idMaps, identity, parent, createdAt } =
+      backup;
     await this.#database.write((sql) =>
       sql
         .prepare(
-          `INSERT INTO backup (id, snapshot_key, snapshot_created, state, upperdir, overlay, identity, parent,
-             parent_layers, created_at) VALUES (?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO backup (id, snapshot_key, snapshot_created, state, upperdir, overlay, id_maps, identity, parent,
+             parent_layers, created_at) VALUES (?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(
           id,
@@ -67,6 +68,7 @@ export class BackupRecords {
           snapshotCreated,
           upperdir,
           overlay,
+          idMaps === undefined ? null : JSON.stringify(idMaps),
           JSON.stringify(identity),
           parent?.id ?? null,
           JSON.stringify(parent?.layers ?? []),

@@ -7,6 +7,7 @@ export const migrations: readonly string[] = [
     state TEXT NOT NULL CHECK (state IN ('intent', 'staged', 'stored')),
     upperdir TEXT NOT NULL,
     overlay TEXT NOT NULL CHECK (overlay IN ('trusted', 'user')),
+    id_maps TEXT,
     identity TEXT NOT NULL,
     parent TEXT,
     parent_layers TEXT NOT NULL,

@@ -14,7 +14,7 @@ import {
 } from "@aeon/core";
 import { containerKey } from "../capture/snapshot-key.ts";
 import { reached } from "../capture/steps.ts";
-import { writableLayer } from "../capture/writable-layer.ts";
+import { optionValue, writableLayer, type WritableLayer } from "../capture/writable-layer.ts";
 import { errors } from "../errors.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import type { Restore, RestoreRecords } from "../records/restore-records.ts";
@@ -60,18 +60,28 @@ export class Restorer {
     if (bindings.get(key) === undefined && restores.idle) return undefined;
     const upper = writableLayer(mounts);
     if (upper === undefined) return undefined;
+    this.#refuseMappedBind(key, mounts[0]);
     const info = await context.backend.stat({ key }, { caller: context.caller, signal: context.signal });
-    const binding = await this.#bound(key, info, upper.upperdir, context);
+    const binding = await this.#bound(key, info, upper, context);
     if (binding === undefined) return undefined;
     const folders = await within(context.signal, this.#unpack(binding.layers));
     if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
     return layeredMounts(mounts, folders);
   }
 
+  /** As an overlay its upper directory would hold other ids than the mapped bind mount does. */
+  #refuseMappedBind(key: SnapshotKey, mount: Mount | undefined): void {
+    if (mount?.type !== "bind" || optionValue(mount, "uidmap") === undefined) return;
+    if (this.#requested(key) === undefined) return;
+    throw errors.RESTORE_UNSUPPORTED(
+      `container of snapshot ${key} has mapped ids and no image; restore into one without a user namespace`,
+    );
+  }
+
   #bound(
     key: SnapshotKey,
     info: SnapshotInfo,
-    upperdir: string,
+    upper: WritableLayer,
     context: Context,
   ): Promise<Binding | undefined> {
     const existing = this.#options.bindings.get(key);
@@ -80,9 +90,7 @@ export class Restorer {
     if (running !== undefined) return running;
     const restore = this.#requested(key);
     if (restore === undefined) return Promise.resolve(undefined);
-    const work = this.#restore(restore, key, info, upperdir, context).finally(() =>
-      this.#running.delete(key),
-    );
+    const work = this.#restore(restore, key, info, upper, context).finally(() => this.#running.delete(key));
     this.#running.set(key, work);
     return work;
   }
@@ -99,11 +107,11 @@ export class Restorer {
     restore: Restore,
     key: SnapshotKey,
     info: SnapshotInfo,
-    upperdir: string,
+    upper: WritableLayer,
     { signal }: Context,
   ): Promise<Binding | undefined> {
     const { restores, log, now } = this.#options;
-    if ((await readdir(upperdir)).length > 0) {
+    if ((await readdir(upper.upperdir)).length > 0) {
       const failure = `container ${restore.containerId} has been started before, so nothing is restored into it`;
       log.error({ snapshot: key, backup: restore.backupId }, failure);
       await restores.finish(restore, now(), failure);
@@ -111,7 +119,7 @@ export class Restorer {
     }
     this.#transition(key, "restoring");
     try {
-      return await this.#bind(restore, key, info, upperdir, signal);
+      return await this.#bind(restore, key, info, upper, signal);
     } catch (error) {
       const failure = errorMessage(error);
       await restores.note(restore, failure);
@@ -124,14 +132,14 @@ export class Restorer {
     restore: Restore,
     key: SnapshotKey,
     info: SnapshotInfo,
-    upperdir: string,
+    upper: WritableLayer,
     signal: AbortSignal,
   ): Promise<Binding> {
     const { restores, bindings, chainOf, log, now } = this.#options;
     const layers = await chainOf(restore.backupId, signal);
     const folders = await within(signal, this.#unpack(layers));
     const top = folders.at(-1);
-    if (top !== undefined) dressUpperdir(upperdir, top);
+    if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
     reached("dressed", restore.backupId);
     const binding = {
       snapshotKey: key,

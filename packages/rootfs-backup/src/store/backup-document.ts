@@ -17,6 +17,10 @@ const layer = v.object({
   overlay: v.picklist(["trusted", "user"]),
 });
 
+const idRanges = v.pipe(v.array(v.object({ container: count, host: count, size: count })), v.readonly());
+/** How ids of a container in a user namespace are stored in its upper directory. */
+export const idMapsSchema = v.object({ uids: idRanges, gids: idRanges });
+
 const pod = v.object({ namespace: v.string(), name: v.string(), uid: v.string(), container: v.string() });
 
 const deviation = v.object({

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { idMapsSchema } from "../store/backup-document.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const overlay = v.picklist(["trusted", "user"]);
@@ -19,7 +20,14 @@ const report = v.object({
 
 /** What a worker process is asked to do: one job per process, as JSON on its standard input. */
 export const jobSchema = v.variant("job", [
-  v.object({ job: v.literal("pack"), source: v.string(), target: v.string(), overlay, level: count }),
+  v.object({
+    job: v.literal("pack"),
+    source: v.string(),
+    target: v.string(),
+    overlay,
+    idMaps: v.optional(idMapsSchema),
+    level: count,
+  }),
   v.object({ job: v.literal("unpack"), source: v.string(), target: v.string(), overlay, layer }),
   v.object({ job: v.literal("remove"), path: v.string() }),
   v.object({ job: v.literal("measure"), path: v.string() }),
