@@ -208,6 +208,15 @@ test("without a package source npm start says what is missing and starts nothing
   await expectNothingLeft(root);
 });
 
+test("a folder too long for sockets is refused before anything is done", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r".repeat(90));
+  await using aeon = new NpmStart(root);
+  expect(await aeon.exitCode()).toBe(1);
+  expect(aeon.output).toMatch(/bytes too long to have Unix sockets below it.*--root/s);
+  await expect(stat(root)).rejects.toThrow("ENOENT");
+});
+
 test("without root npm start says so and touches nothing", async () => {
   await using temporary = await temporaryFolder("s");
   const root = join(temporary.path, "r");

@@ -65,9 +65,7 @@ const maxSocketPath = 107 - ".ttrpc".length;
  */
 export async function startContainerd(options: ContainerdOptions): Promise<PrivateContainerd> {
   if (process.getuid?.() !== 0) throw errors.NOT_ROOT("containerd can only be started by root");
-  const { socket } = containerdPaths(options.folder);
-  if (Buffer.byteLength(socket) > maxSocketPath)
-    throw errors.FOLDER_PATH_TOO_LONG(`${options.folder} is too long for a folder with Unix sockets in it`);
+  checkPathLength(options.folder);
   await cleanFolder(options.folder, options.binaries.runc);
   await prepare(options);
   const containerd = new Containerd(options);
@@ -78,6 +76,15 @@ export async function startContainerd(options: ContainerdOptions): Promise<Priva
     await containerd[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Throws `FOLDER_PATH_TOO_LONG` when containerd's sockets would not fit below the folder. */
+export function checkPathLength(folder: string): void {
+  const excess = Buffer.byteLength(containerdPaths(folder).socket) - maxSocketPath;
+  if (excess > 0)
+    throw errors.FOLDER_PATH_TOO_LONG(`${folder} is ${excess} bytes too long to have Unix sockets below it`, {
+      details: { folder },
+    });
 }
 
 async function prepare({ folder, binaries, proxySnapshotters = [], cri }: ContainerdOptions): Promise<void> {

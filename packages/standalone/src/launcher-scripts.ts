@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { containerdPaths } from "./containerd-config.ts";
+import { shellWord } from "./shell-word.ts";
 import { standalonePaths } from "./standalone-paths.ts";
 
 /** Writes `bin/ctr` and `bin/aeonctl`, which know the folder's sockets and take aeon as snapshotter. */
@@ -23,10 +24,8 @@ async function script(
 ): Promise<void> {
   const lines = [
     "#!/bin/sh",
-    ...Object.entries(env).map(([name, value]) => `export ${name}="\${${name}:-"${escape(value)}"}"`),
-    `exec ${command.map((word) => `"${escape(word)}"`).join(" ")} "$@"`,
+    ...Object.entries(env).map(([name, value]) => `[ -n "$${name}" ] || export ${name}=${shellWord(value)}`),
+    `exec ${command.map(shellWord).join(" ")} "$@"`,
   ];
   await writeFile(path, `${lines.join("\n")}\n`, { mode: 0o755 });
 }
-
-const escape = (text: string): string => text.replace(/["$`\\]/g, String.raw`\$&`);

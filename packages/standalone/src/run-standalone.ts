@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { errorMessage, isAeonError } from "@aeon/core";
 import { containerdPaths } from "./containerd-config.ts";
 import { errors } from "./errors.ts";
+import { shellWord } from "./shell-word.ts";
 import { startStandalone, type Standalone, type StandaloneOptions } from "./standalone.ts";
 import { standalonePaths } from "./standalone-paths.ts";
 import { terminalProgress, type Output } from "./terminal-progress.ts";
@@ -56,7 +57,7 @@ function welcome(root: string, { agent, containerd, image }: Standalone): string
     ["metrics", `${agent.metrics}/metrics`],
     ["logs", `${paths.agentLog}, ${containerdPaths(paths.containerd).log}`],
   ] as const;
-  const [ctr, aeonctl] = [`${paths.bin}/ctr`, `${paths.bin}/aeonctl`];
+  const [ctr, aeonctl] = [shellWord(`${paths.bin}/ctr`), shellWord(`${paths.bin}/aeonctl`)];
   const newest = `$(${aeonctl} backups ls --container demo --quiet | head -1)`;
   const commands = [
     `${ctr} run --rm ${image} demo sh -c 'echo hello > /root/note; rm /etc/motd'`,

@@ -9,7 +9,7 @@ import {
   type ContainerdBinaries,
   type ContainerdLine,
 } from "./containerd-binaries.ts";
-import { releaseOf, startContainerd, type PrivateContainerd } from "./containerd.ts";
+import { checkPathLength, releaseOf, startContainerd, type PrivateContainerd } from "./containerd.ts";
 import { errors } from "./errors.ts";
 import { tryLock } from "./file-lock.ts";
 import { writeLaunchers } from "./launcher-scripts.ts";
@@ -56,6 +56,7 @@ export interface Standalone extends AsyncDisposable {
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
   if (process.getuid?.() !== 0)
     throw errors.NOT_ROOT(`containerd needs root, and this is user ${process.getuid?.()}`);
+  checkPathLength(standalonePaths(options.root).containerd);
   await using stack = new AsyncDisposableStack();
   stack.use(await lockFolder(options.root));
   const { progress, signal, root } = options;
