@@ -12,6 +12,7 @@ import { accepts, startProcess, type ServerProcess } from "./server-process.ts";
 export const agentPaths = (folder: string) => ({
   config: join(folder, "aeon.toml"),
   socket: join(folder, "run", "snapshotter.sock"),
+  adminSocket: join(folder, "run", "admin.sock"),
   snapshots: join(folder, "snapshots"),
 });
 

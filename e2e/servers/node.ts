@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { containerdPaths } from "@aeon/standalone";
+import { containerdPaths, run } from "@aeon/standalone";
 import { busyboxImage, launchContainerd, temporaryFolder, type PrivateContainerd } from "@aeon/testkit";
-import { agentPaths, startAgent, type AgentOptions } from "./agent.ts";
+import { agentPaths, shippedPrograms, startAgent, type AgentOptions } from "./agent.ts";
 import type { ServerProcess } from "./server-process.ts";
 
 /** A containerd whose proxy snapshotter is the agent, with a busybox image imported. */
@@ -15,6 +15,8 @@ export interface AeonNode extends AsyncDisposable {
   startAgain(): Promise<void>;
   /** `ctr run --rm` of a shell script on aeon; answers what it prints. */
   run(id: string, script: string): Promise<string>;
+  /** Runs aeonctl on the agent; answers what it prints. */
+  aeonctl(...args: readonly string[]): Promise<string>;
 }
 
 export async function startNode(options: Pick<AgentOptions, "policy"> = {}): Promise<AeonNode> {
@@ -45,6 +47,11 @@ export async function startNode(options: Pick<AgentOptions, "policy"> = {}): Pro
     },
     run: (id, script) =>
       containerd.ctr(["run", "--rm", "--snapshotter", "aeon", image.name, id, "sh", "-c", script]),
+    async aeonctl(...args) {
+      const { aeonctl } = await shippedPrograms();
+      const { adminSocket } = agentPaths(folder);
+      return (await run(process.execPath, [aeonctl, "--address", adminSocket, ...args])).stdout;
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
