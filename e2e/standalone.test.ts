@@ -208,6 +208,17 @@ test("without a package source npm start says what is missing and starts nothing
   await expectNothingLeft(root);
 });
 
+test("Ctrl-C during the start stops what was started", async () => {
+  await using temporary = await temporaryFolder("s");
+  const root = join(temporary.path, "r");
+  await using aeon = new NpmStart(root);
+  await aeon.says("agent started");
+  aeon.interrupt();
+  expect([0, 130]).toContain(await aeon.exitCode());
+  expect(aeon.output).toMatch(/stopped before it was ready|no process, mount or socket is left/);
+  await expectNothingLeft(root);
+});
+
 test("a folder too long for sockets is refused before anything is done", async () => {
   await using temporary = await temporaryFolder("s");
   const root = join(temporary.path, "r".repeat(90));

@@ -16,35 +16,54 @@ export interface RunStandaloneOptions extends Omit<StandaloneOptions, "progress"
  * it was stopped and left nothing behind.
  */
 export async function runStandalone(options: RunStandaloneOptions): Promise<number> {
-  const { output, signal, root } = options;
+  const { output, root } = options;
   output.write(`aeon starts in ${root}\n\n`);
+  let standalone: Standalone;
   try {
-    const standalone = await startStandalone({ ...options, progress: terminalProgress(output) });
-    output.write(welcome(root, standalone));
-    const broken = await Promise.race([standalone.broken, stopped(signal)]);
-    output.write(`\n${broken === undefined ? "" : `aeon: ${broken}\n\n`}stopping…\n`);
-    await standalone[Symbol.asyncDispose]();
-    output.write(`stopped; no process, mount or socket is left. The files stay in ${root}.\n`);
-    return broken === undefined ? 0 : 1;
+    standalone = await startStandalone({ ...options, progress: terminalProgress(output) });
   } catch (error) {
-    if (signal.aborted && !(error instanceof SuppressedError)) {
-      output.write("\nstopped before it was ready.\n");
-      return 0;
-    }
-    output.write(`\naeon: ${errorMessage(error)}\n${remedy(error)}`);
+    return notStarted(error, options);
+  }
+  try {
+    return await runStarted(standalone, options);
+  } catch (error) {
+    output.write(`\naeon: ${explain(error)}\n`);
     return 1;
   }
+}
+
+async function runStarted(
+  standalone: Standalone,
+  { output, root, signal }: RunStandaloneOptions,
+): Promise<number> {
+  output.write(welcome(root, standalone));
+  const broken = await Promise.race([standalone.broken, stopped(signal)]);
+  output.write(`\n${broken === undefined ? "" : `aeon: ${broken}\n\n`}stopping…\n`);
+  await standalone[Symbol.asyncDispose]();
+  output.write(`stopped; no process, mount or socket is left. The files stay in ${root}.\n`);
+  return broken === undefined ? 0 : 1;
+}
+
+/** Nothing was started, or everything that was is stopped again, unless stopping failed too. */
+function notStarted(error: unknown, { output, signal }: RunStandaloneOptions): number {
+  if (signal.aborted && !(error instanceof SuppressedError)) {
+    output.write("\nstopped before it was ready.\n");
+    return 0;
+  }
+  output.write(`\naeon: ${explain(error)}\n`);
+  return 1;
 }
 
 async function stopped(signal: AbortSignal): Promise<undefined> {
   if (!signal.aborted) await once(signal, "abort");
 }
 
-function remedy(error: unknown): string {
-  if (!isAeonError(error)) return "";
+/** What happened and what to do about it; of a failure while cleaning up after another, both. */
+function explain(error: unknown): string {
+  if (error instanceof SuppressedError) return `${explain(error.suppressed)}\n${explain(error.error)}`;
   const entries: Readonly<Record<string, { readonly remedy: string } | undefined>> = errors.entries;
-  const entry = entries[error.reason];
-  return entry === undefined ? "" : `      ${entry.remedy}\n`;
+  const entry = isAeonError(error) ? entries[error.reason] : undefined;
+  return `${errorMessage(error)}${entry === undefined ? "" : `\n      ${entry.remedy}`}`;
 }
 
 function welcome(root: string, { agent, containerd, image }: Standalone): string {
