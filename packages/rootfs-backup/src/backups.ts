@@ -154,12 +154,12 @@ export class Backups implements BackupService {
     }
   }
 
-  /** The container's start waits for the same work and reports its failure. */
+  /** The container's start waits for the same work and reports its failure. Few mounts use another form. */
   #prefetch(id: BackupId): void {
     const { layers, log } = this.#options;
     const unpack = async (): Promise<void> => {
       const chain = await this.chainOf(id, AbortSignal.timeout(prefetchLimitMs));
-      await Promise.all(chain.map((layer) => layers.ensure(layer)));
+      await Promise.all(chain.map((layer) => layers.ensure(layer, "trusted")));
     };
     unpack().catch((error: unknown) =>
       log.warn({ backup: id, error: errorMessage(error) }, "layers not unpacked ahead"),

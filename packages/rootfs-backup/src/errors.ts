@@ -93,6 +93,12 @@ export const errors = defineErrors({
     when: "A restore was requested for a container that has been started before.",
     remedy: "Create a new container and request the restore before it starts.",
   },
+  RESTORED_NOT_COMMITTED: {
+    code: "failed-precondition",
+    when: "The snapshot of a restored container was to be committed, which would leave the restored files out.",
+    remedy:
+      "Make an image of the container with a diff (`nerdctl commit`, `ctr images`), or use its next backup.",
+  },
   RESTORE_FAILED: {
     code: "unavailable",
     when: "The layers of a requested backup could not be put under the container, so it must not start.",

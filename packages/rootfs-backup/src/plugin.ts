@@ -101,7 +101,7 @@ async function start(
     staging,
     log,
     now,
-    onStaged: () => queue.poke(),
+    onStaged: () => queue.pokeSoon(),
   });
   const restorer = new Restorer({
     registry,

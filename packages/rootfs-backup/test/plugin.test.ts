@@ -356,6 +356,9 @@ test("deletes unpacked layers only when no container is on them", async () => {
   );
   const two = await runContainer(node, dir, { id: "two", script: "true" });
   expect(await node.backups.sweepLayers(0)).toBe(0);
+  await expect(
+    node.snapshotter.commit({ name: keyOf("committed"), key: two.key, labels: {} }, call),
+  ).rejects.toMatchObject({ code: "failed-precondition", reason: "RESTORED_NOT_COMMITTED" });
   // The second backup holds nothing of its own, but stands for the first one's files.
   const next = await removeContainer(node, two);
   if (next === undefined) throw new Error("no backup was made");

@@ -39,17 +39,19 @@ test.each(["", "0:1", "a:b:c", "0:1:2,", "-1:0:1", "0:1:2:3"])("reads nothing fr
   expect(parseIdRanges(text)).toBeUndefined();
 });
 
+/** One entry of an ACL as hex; a negative id stands for none. */
+function entry(tag: string, id: number): string {
+  const bytes = Buffer.from(`${tag}000700ffffffff`, "hex");
+  if (id >= 0) bytes.writeUInt32LE(id, 4);
+  return bytes.toString("hex");
+}
+
 describe("the ids inside of attributes", () => {
   const shift = toContainer(maps);
   const shifted = (name: string, hex: string) =>
     shiftXattr({ name: Buffer.from(name), value: Buffer.from(hex, "hex") }, shift).value.toString("hex");
 
   test("named users and groups of an ACL are changed, the others are not", () => {
-    const entry = (tag: string, id: number) => {
-      const bytes = Buffer.from(`${tag}000700ffffffff`, "hex");
-      if (id >= 0) bytes.writeUInt32LE(id, 4);
-      return bytes.toString("hex");
-    };
     const before = [
       "02000000",
       entry("01", -1),

@@ -28,16 +28,16 @@ const entry: fc.Arbitrary<TarEntry> = fc
     fc.oneof(
       fc
         .constantFrom("file" as const, "directory" as const, "fifo" as const)
-        .map((type) => ({ ...common, type, size: 0 })),
+        .map((type) => Object.assign({ type, size: 0 }, common)),
       fc
         .record({ type: fc.constantFrom("link" as const, "symlink" as const), target: bytes(300) })
-        .map((rest) => ({ ...common, size: 0, ...rest })),
+        .map((rest) => Object.assign({ size: 0 }, common, rest)),
       fc
         .record({
           type: fc.constantFrom("character" as const, "block" as const),
           device: fc.record({ major: fc.nat({ max: 4095 }), minor: fc.nat({ max: 1_048_575 }) }),
         })
-        .map((rest) => ({ ...common, size: 0, ...rest })),
+        .map((rest) => Object.assign({ size: 0 }, common, rest)),
     ),
   );
 

@@ -20,6 +20,9 @@ export interface PackQueueOptions {
   readonly onChange: (id: BackupId) => void;
 }
 
+/** Milliseconds until a removal surely is answered. */
+const soonMs = 100;
+
 /**
  * Stores what is staged, the oldest first, and then deletes the staged copy. The records are the queue, so
  * nothing is lost with the process; what fails is tried again for ever, ever more seldom.
@@ -32,17 +35,28 @@ export class PackQueue implements AsyncDisposable {
   #measuring: Promise<void> | undefined;
   readonly #unmeasurable = new Set<BackupId>();
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(options: PackQueueOptions) {
     this.#options = options;
     this.#life.defer(async () => {
       clearTimeout(this.#timer);
+      clearTimeout(this.#soon);
       await Promise.all([...this.#running.values(), this.#measuring]);
     });
   }
 
   isRunning(id: BackupId): boolean {
     return this.#running.has(id);
+  }
+
+  /** As {@link poke}, a moment later: starting a process would hold up the removal that is being answered. */
+  pokeSoon(): void {
+    if (this.#life.signal.aborted) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.poke();
+    }, soonMs);
   }
 
   /** Starts whatever is due, and comes back when the next one is. */

@@ -56,7 +56,7 @@ export class Packer {
       const { layer, report } = await worker.pack(request, signal);
       reached("packed", id);
       onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });
-      const own: StoredLayer = { ...layer, backup: id, overlay: record.overlay };
+      const own: StoredLayer = { ...layer, backup: id };
       const isEmpty = layer.entries === emptyEntries && record.parent !== undefined;
       if (!isEmpty) await store.putLayer(file, own);
       reached("layer-stored", id);

@@ -3,6 +3,7 @@ import { renameSync, statSync } from "node:fs";
 import { mkdir, readdir, rename, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, Lifetime, type Logger } from "@aeon/core";
+import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import { reached } from "../capture/steps.ts";
 import { exists } from "../capture/staging.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
@@ -46,10 +47,9 @@ export class LayerCache implements AsyncDisposable {
    * The folder of the unpacked layer, unpacking it if need be. The work goes on when the caller gives up, and
    * the next caller joins it. Rejects with what is wrong with the layer; nothing is left of it then.
    */
-  async ensure(layer: StoredLayer): Promise<string> {
-    const name = nameOf(layer);
-    const running = this.#running.get(name) ?? this.#start(name, layer);
-    return running;
+  async ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
+    const name = overlay === "user" ? `${hexOf(layer.digest)}.user` : hexOf(layer.digest);
+    return this.#running.get(name) ?? this.#start({ name, layer, overlay });
   }
 
   /** Deletes leftovers of interrupted work, and layers that nobody uses and nobody asked for within the grace. */
@@ -90,27 +90,27 @@ export class LayerCache implements AsyncDisposable {
     return false;
   }
 
-  #start(name: string, layer: StoredLayer): Promise<string> {
-    const work = this.#ensure(name, layer).finally(() => this.#running.delete(name));
-    this.#running.set(name, work);
+  #start(wanted: Wanted): Promise<string> {
+    const work = this.#ensure(wanted).finally(() => this.#running.delete(wanted.name));
+    this.#running.set(wanted.name, work);
     return work;
   }
 
-  async #ensure(name: string, layer: StoredLayer): Promise<string> {
-    const folder = join(this.#options.path, name);
+  async #ensure(wanted: Wanted): Promise<string> {
+    const folder = join(this.#options.path, wanted.name);
     if (await exists(folder)) {
       const now = new Date();
       await utimes(folder, now, now);
-    } else await this.#unpack(folder, layer);
+    } else await this.#unpack(folder, wanted);
     return join(folder, "fs");
   }
 
-  async #unpack(folder: string, layer: StoredLayer): Promise<void> {
+  async #unpack(folder: string, { name, layer, overlay }: Wanted): Promise<void> {
     const { path, store, worker } = this.#options;
     const { signal } = this.#life;
-    const temporary = join(path, `${temporaryPrefix}${nameOf(layer)}-${randomBytes(6).toString("hex")}`);
+    const temporary = join(path, `${temporaryPrefix}${name}-${randomBytes(6).toString("hex")}`);
     const source = await store.openLayer(layer, signal);
-    const { digest, size, diffId, rawSize, entries, overlay } = layer;
+    const { digest, size, diffId, rawSize, entries } = layer;
     try {
       await mkdir(temporary, { mode: 0o700 });
       const target = join(temporary, "fs");
@@ -130,8 +130,12 @@ export class LayerCache implements AsyncDisposable {
   }
 }
 
-const nameOf = ({ digest, overlay }: StoredLayer): string =>
-  overlay === "user" ? `${hexOf(digest)}.user` : hexOf(digest);
+/** A layer in the form that mounts with or without `userxattr` read. */
+interface Wanted {
+  readonly name: string;
+  readonly layer: StoredLayer;
+  readonly overlay: OverlayNamespace;
+}
 
 /** Equal names mean equal content, so one that is there already will do. */
 async function publishFolder(from: string, to: string): Promise<void> {

@@ -1,4 +1,5 @@
 import type { SnapshotHook } from "@aeon/core";
+import { errors } from "../errors.ts";
 import type { BackupMetrics } from "../backup-metrics.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
 import { restoreFailure, type Restorer } from "./restorer.ts";
@@ -31,6 +32,12 @@ export function restoreHook({ restorer, bindings, metrics }: RestoreHookOptions)
         metrics.restore("refused", waited());
         throw restoreFailure(error, key);
       }
+    },
+    async preCommit({ key }) {
+      if (bindings.get(key) === undefined) return undefined;
+      throw errors.RESTORED_NOT_COMMITTED(
+        `snapshot ${key} cannot be committed: its restored files are in layers of their own and would be left out`,
+      );
     },
     async postCleanup(_request, _outcome, { backend, caller, signal }) {
       const bound = bindings.list();

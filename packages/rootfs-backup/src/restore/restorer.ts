@@ -64,7 +64,7 @@ export class Restorer {
     const info = await context.backend.stat({ key }, { caller: context.caller, signal: context.signal });
     const binding = await this.#bound(key, info, upper, context);
     if (binding === undefined) return undefined;
-    const folders = await within(context.signal, this.#unpack(binding.layers));
+    const folders = await within(context.signal, this.#unpack(binding.layers, upper));
     if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
     return layeredMounts(mounts, folders);
   }
@@ -137,7 +137,7 @@ export class Restorer {
   ): Promise<Binding> {
     const { restores, bindings, chainOf, log, now } = this.#options;
     const layers = await chainOf(restore.backupId, signal);
-    const folders = await within(signal, this.#unpack(layers));
+    const folders = await within(signal, this.#unpack(layers, upper));
     const top = folders.at(-1);
     if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
     reached("dressed", restore.backupId);
@@ -157,8 +157,8 @@ export class Restorer {
     return binding;
   }
 
-  async #unpack(layers: readonly StoredLayer[]): Promise<readonly string[]> {
-    return await Promise.all(layers.map((layer) => this.#options.layers.ensure(layer)));
+  async #unpack(layers: readonly StoredLayer[], { overlay }: WritableLayer): Promise<readonly string[]> {
+    return await Promise.all(layers.map((layer) => this.#options.layers.ensure(layer, overlay)));
   }
 
   /** The registry may not know the snapshot, or know it in another state; the restore does not depend on it. */

@@ -14,7 +14,6 @@ const layer = v.object({
   entries: count,
   /** The backup that added this layer. */
   backup: v.string(),
-  overlay: v.picklist(["trusted", "user"]),
 });
 
 const idRanges = v.pipe(v.array(v.object({ container: count, host: count, size: count })), v.readonly());

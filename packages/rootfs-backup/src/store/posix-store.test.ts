@@ -19,7 +19,6 @@ const layerOf = (content: string): StoredLayer => ({
   rawSize: 10,
   entries: 1,
   backup: "one",
-  overlay: "trusted",
 });
 
 const documentOf = (id: string, ...layers: StoredLayer[]): BackupDocument => ({
