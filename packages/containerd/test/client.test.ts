@@ -32,6 +32,9 @@ async function* lie(): AsyncGenerator<Buffer> {
 /** For what takes milliseconds on an idle machine. */
 const patience = { timeout: 15_000 };
 
+/** Of its own: runc keeps all containers of the machine by namespace and id. */
+const namespace = `test-${process.pid}`;
+
 describe.each(containerdVersions)("containerd %s", (version) => {
   let resources: AsyncDisposableStack;
   let containerd: PrivateContainerd;
@@ -43,7 +46,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     resources = new AsyncDisposableStack();
     const folder = resources.use(await temporaryFolder("client"));
     containerd = resources.use(await launchContainerd({ version }));
-    client = resources.use(await connect({ address: containerd.address }));
+    client = resources.use(await connect({ address: containerd.address, namespace }));
     const image = await busyboxImage({ file: join(folder.path, "image.tar") });
     archive = image.file;
     imageName = image.name;
@@ -92,8 +95,10 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     expect(config.labels["containerd.io/gc.ref.snapshot.overlayfs"]).toBe(await image.chainId());
     const target = await client.content.info(image.target.digest);
     expect(target.labels["containerd.io/gc.ref.content.config"]).toBe(manifest.config.digest);
-    await containerd.ctr(["content", "prune", "references"]).catch(() => "");
-    expect(await containerd.ctr(["images", "check", `name==${imageName}`])).toContain("complete");
+    await containerd.ctr(["--namespace", namespace, "content", "prune", "references"]);
+    expect(
+      await containerd.ctr(["--namespace", namespace, "images", "check", `name==${imageName}`]),
+    ).toContain("complete");
   });
 
   test("several clients unpack the same image at once", async () => {
@@ -298,7 +303,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
         "/containers/delete",
       ]);
     const exit = seen.find((event) => event.kind === "event" && event.topic === "/tasks/exit");
-    expect(exit).toMatchObject({ namespace: "default", payload: { containerId: "eventful", exitStatus: 0 } });
+    expect(exit).toMatchObject({ namespace, payload: { containerId: "eventful", exitStatus: 0 } });
 
     await containerd.restart();
     await expect.poll(() => seen.at(-1), patience).toMatchObject({ kind: "gap", first: false });
@@ -385,7 +390,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     const lease = await client.leases.create({ id: "keeper", expiresIn: 60_000 });
     await client
       .snapshotter("overlayfs")
-      .prepare({ key, labels: {} }, { caller: { namespace: "default", lease: lease.id } });
+      .prepare({ key, labels: {} }, { caller: { namespace, lease: lease.id } });
     expect(await client.leases.resources("keeper")).toEqual([{ id: "leased", type: "snapshots/overlayfs" }]);
     expect((await client.leases.list()).map(({ id }) => id)).toEqual(["keeper"]);
     await client.leases.delete("keeper", { sync: true });

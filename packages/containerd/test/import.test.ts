@@ -45,6 +45,9 @@ const firstManifest = async (layout: ImageLayout) => {
   return { descriptor, ...(await layout.readImage(descriptor)) };
 };
 
+/** Of its own: runc keeps all containers of the machine by namespace and id. */
+const namespace = `test-${process.pid}`;
+
 describe.each(containerdVersions)("import into containerd %s", (version) => {
   let resources: AsyncDisposableStack;
   let folder: TemporaryFolder;
@@ -55,7 +58,7 @@ describe.each(containerdVersions)("import into containerd %s", (version) => {
     resources = new AsyncDisposableStack();
     folder = resources.use(await temporaryFolder("import"));
     const containerd = resources.use(await launchContainerd({ version }));
-    client = resources.use(await connect({ address: containerd.address }));
+    client = resources.use(await connect({ address: containerd.address, namespace }));
   });
 
   afterAll(() => resources.disposeAsync());
