@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { defineConfig, type Rolldown } from "tsdown";
@@ -76,7 +76,10 @@ function copyAddon(outDir: string): void {
     const addon = resolveOptional(require, `@koromix/koffi-linux-${arch}`);
     if (addon === undefined) continue;
     mkdirSync(outDir, { recursive: true });
-    copyFileSync(join(dirname(addon), `linux_${arch}/koffi.node`), join(outDir, `koffi-${arch}.node`));
+    const target = join(outDir, `koffi-${arch}.node`);
+    // Never over the old file: an agent that runs from this folder has it mapped and would crash.
+    copyFileSync(join(dirname(addon), `linux_${arch}/koffi.node`), `${target}.new`);
+    renameSync(`${target}.new`, target);
   }
 }
 
