@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { chmodSync, closeSync, linkSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { DirectoryCursor } from "../src/archive/directory-cursor.ts";
 import { FrameWriter } from "../src/archive/frame-writer.ts";
 import { packFile, unpackFile } from "../src/archive/layer-file.ts";
 import { makeTree, randomTree } from "./random-tree.ts";
@@ -13,7 +14,7 @@ const zstd = await debianFile("zstd", "usr/bin/zstd");
 
 /** Set to repeat a failure that a run printed. */
 const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);
-const runs = Number(process.env["AEON_TEST_RUNS"] ?? 300);
+const runs = Number(process.env["AEON_TEST_RUNS"] ?? 200);
 console.log(`archive properties: seed ${seed}, ${runs} runs`);
 const settings = { seed, numRuns: runs, endOnFailure: true };
 
@@ -115,6 +116,49 @@ describe("random layers", () => {
       { ...settings, numRuns: Math.ceil(runs / 2) },
     );
   });
+});
+
+test("a tree deeper than any path may be long survives", { timeout: 60_000 }, async () => {
+  using dir = scratch();
+  mkdirSync(dir.at("upper"));
+  const name = Buffer.from("folder");
+  {
+    using cursor = new DirectoryCursor(dir.at("upper"));
+    for (let depth = 0; depth < 1500; depth += 1) {
+      mkdirSync(cursor.child(name));
+      cursor.enter(name);
+    }
+    writeFileSync(cursor.child(Buffer.from("file")), "deep");
+    linkSync(cursor.child(Buffer.from("file")), cursor.child(Buffer.from("hard")));
+  }
+  const { layer } = await packFile({
+    source: dir.at("upper"),
+    target: dir.at("blob"),
+    overlay: "trusted",
+    level: 1,
+  });
+  expect(layer.entries).toBe(1503);
+  await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
+  const again = await packFile({
+    source: dir.at("lower"),
+    target: dir.at("again"),
+    overlay: "trusted",
+    level: 1,
+  });
+  expect(again.layer).toEqual(layer);
+});
+
+test("a layer whose data is elsewhere is refused", async () => {
+  using dir = scratch();
+  for (const name of ["lower", "upper", "work", "merged"]) mkdirSync(dir.at(name));
+  writeFileSync(dir.at("lower/file"), "x".repeat(100_000));
+  const options = `lowerdir=${dir.at("lower")},upperdir=${dir.at("upper")},workdir=${dir.at("work")},metacopy=on,redirect_dir=on`;
+  run("mount", "-t", "overlay", "overlay", "-o", options, dir.at("merged"));
+  chmodSync(dir.at("merged/file"), 0o600);
+  run("umount", dir.at("merged"));
+  await expect(
+    packFile({ source: dir.at("upper"), target: dir.at("blob"), overlay: "trusted", level: 1 }),
+  ).rejects.toMatchObject({ code: "failed-precondition", reason: "LAYER_INCOMPLETE" });
 });
 
 async function frames(source: string, target: string) {

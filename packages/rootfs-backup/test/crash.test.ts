@@ -11,7 +11,7 @@ import { scratch, shell, type Scratch } from "./scratch.ts";
 import { describeTree, difference } from "@aeon/testkit";
 
 const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);
-const randomRounds = Number(process.env["AEON_CRASH_ROUNDS"] ?? 12);
+const randomRounds = Number(process.env["AEON_CRASH_ROUNDS"] ?? 8);
 
 const everyStep = [
   "intended",
