@@ -6,10 +6,3 @@ export function median(values: readonly number[]): number {
   if (upper === undefined || lower === undefined) throw new Error("median of nothing");
   return (upper + lower) / 2;
 }
-
-/** The value below which the given part (0 to 1) of the values lies. Throws on an empty list. */
-export function quantile(values: readonly number[], part: number): number {
-  const value = values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * part)];
-  if (value === undefined) throw new Error("quantile of nothing");
-  return value;
-}

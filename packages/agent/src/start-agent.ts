@@ -15,7 +15,7 @@ import { snapshotterPlugin, snapshotterRuntime } from "@aeon/snapshotter";
 import type { PluginStatus, SocketStatus } from "./admin/index.ts";
 import { adminDeps } from "./agent-parts.ts";
 import type { AgentConfig } from "./config/agent-schema.ts";
-import type { AgentConfiguration } from "./config/load-agent-config.ts";
+import type { AgentConfiguration } from "./config/agent-configuration.ts";
 import type { BackoffOptions } from "./host/backoff.ts";
 import { endsWithin } from "./host/bounded.ts";
 import { PluginHost } from "./host/plugin-host.ts";

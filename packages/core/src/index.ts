@@ -8,7 +8,8 @@ export type { MetricOptions, Metrics } from "./metrics.ts";
 export * from "./plugin.ts";
 export type * from "./snapshot-hooks.ts";
 export type * from "./snapshotter.ts";
-export { openDatabase, type Database, type DatabaseOptions } from "./database/database.ts";
+export type { Database } from "./database/database.ts";
+export { openDatabase, type DatabaseOptions } from "./database/open-database.ts";
 export * as linux from "./linux/index.ts";
 export * from "./config/index.ts";
 export {

@@ -1,31 +1,9 @@
-import {
-  loadConfig,
-  peekConfig,
-  variableOf,
-  type ConfigEntry,
-  type ConfigSources,
-  type Plugin,
-} from "@aeon/core";
+import { loadConfig, peekConfig, variableOf, type ConfigSources } from "@aeon/core";
 import * as v from "valibot";
 import { builtinPlugins } from "../plugins/builtin-plugins.ts";
-import { agentSchema, type AgentConfig } from "./agent-schema.ts";
+import type { AgentConfiguration } from "./agent-configuration.ts";
+import { agentSchema } from "./agent-schema.ts";
 import { loadPlugin, missingPlugin } from "./load-plugins.ts";
-
-/** A plugin together with its checked table. */
-export interface ConfiguredPlugin {
-  readonly plugin: Plugin;
-  readonly config: unknown;
-}
-
-/** A checked configuration and the plugins it is for. */
-export interface AgentConfiguration {
-  readonly agent: AgentConfig;
-  readonly plugins: readonly ConfiguredPlugin[];
-  /** Every key with its value and origin. */
-  readonly entries: readonly ConfigEntry[];
-  /** Packages in `plugins` that cannot be used; the agent runs without them. */
-  readonly failures: readonly unknown[];
-}
 
 /**
  * Reads the configuration, loads the packages it names and checks everything. Throws `CONFIG_UNREADABLE`,

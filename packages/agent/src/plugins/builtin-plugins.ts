@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Plugin } from "@aeon/core";
 import { backupPlugin } from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
-import type { ConfiguredPlugin } from "../config/load-agent-config.ts";
+import type { ConfiguredPlugin } from "../config/agent-configuration.ts";
 
 /** In the bundle the program for backup's worker processes lies beside the agent's. */
 const bundledWorker = join(import.meta.dirname, "backup-worker.js");

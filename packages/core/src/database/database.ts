@@ -1,11 +1,5 @@
-import { closeSync, fsyncSync, openSync } from "node:fs";
-import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { AeonError } from "../error.ts";
-import { errors } from "../errors.ts";
-import { CachingDatabase } from "./caching-database.ts";
-import { openingError } from "./sqlite-error.ts";
-import { WalDatabase } from "./wal-database.ts";
 
 /**
  * A crash-safe SQLite file. Each write is one transaction and is acknowledged once it is on disk; the disk is
@@ -23,67 +17,4 @@ export interface Database extends AsyncDisposable {
   read<T>(work: (sql: DatabaseSync) => T): T;
   /** Why every further call is refused until the database is opened again, if so. */
   readonly failure?: AeonError | undefined;
-}
-
-export interface DatabaseOptions {
-  readonly path: string;
-  /** SQL scripts by schema version: entry n brings version n to n + 1. Never edit one that was released. */
-  readonly migrations: readonly string[];
-}
-
-/**
- * Opens or creates the database and holds it exclusively until disposed. Throws `DATABASE_LOCKED` when another
- * process holds it, `DATABASE_NEWER` when a later aeon wrote it, `DATABASE_UNUSABLE` otherwise.
- */
-export function openDatabase({ path, migrations }: DatabaseOptions): Database {
-  const sql = openExclusive(path);
-  try {
-    migrate(sql, path, migrations);
-    return new WalDatabase(sql, path);
-  } catch (error) {
-    sql.close();
-    throw openingError(error, path);
-  }
-}
-
-/**
- * NORMAL leaves the flush of each commit to WalDatabase; checkpoints still flush the log before the database.
- * The automatic checkpoint only bounds the log when one transaction is huge; see WalDatabase for the usual one.
- */
-const settings = `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-  PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
-  PRAGMA wal_autocheckpoint = 4000; BEGIN IMMEDIATE; COMMIT`;
-
-function openExclusive(path: string): CachingDatabase {
-  let sql: CachingDatabase | undefined;
-  try {
-    sql = new CachingDatabase(path);
-    sql.exec(settings);
-    syncFolder(dirname(path));
-    return sql;
-  } catch (error) {
-    sql?.close();
-    throw openingError(error, path);
-  }
-}
-
-/** Flushing a file does not promise that its name survives a power cut. */
-function syncFolder(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function migrate(sql: DatabaseSync, path: string, migrations: readonly string[]): void {
-  const version = Number(sql.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
-  if (version > migrations.length)
-    throw errors.DATABASE_NEWER(
-      `${path} has schema ${version}, this aeon knows up to ${migrations.length}; install the newer aeon again`,
-      { details: { path, version } },
-    );
-  for (const [step, script] of migrations.entries())
-    if (step >= version) sql.exec(`BEGIN IMMEDIATE; ${script}; PRAGMA user_version = ${step + 1}; COMMIT`);
 }
