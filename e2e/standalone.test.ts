@@ -109,7 +109,7 @@ test("npm start: the three commands work, Ctrl-C leaves nothing behind, files st
     expect(restored).not.toMatch(/ motd$/m);
 
     await ctr("run", "--detach", image, "sleeper", "sleep", seconds);
-    expect(await sleepers()).toHaveLength(1);
+    await expect.poll(sleepers).toHaveLength(1);
     expect(await mountsBelow(root)).not.toEqual([]);
 
     await using second = new NpmStart(root);

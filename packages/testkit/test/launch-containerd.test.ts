@@ -56,10 +56,11 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     const sockets = await shimSockets();
     const folder = join(temporary.path, "c");
     const image = await busyboxImage({ file: join(temporary.path, "image.tar") });
-    const first = await launchContainerd({ version, folder });
+    await using first = await launchContainerd({ version, folder });
     await first.ctr(["images", "import", image.file]);
     await first.ctr(["run", "--detach", image.name, "left", "sleep", secondsB]);
-    expect(await sleepers(secondsB)).toHaveLength(1);
+    // What `ctr run --detach` started becomes the image's program a moment later.
+    await expect.poll(() => sleepers(secondsB)).toHaveLength(1);
     for (const { pid } of await processesOf(folder)) process.kill(pid, "SIGKILL");
     {
       await using second = await launchContainerd({ version, folder });
