@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { linux } from "@aeon/core";
 import { run, startStandalone } from "@aeon/standalone";
 import { containerdVersions, describeTree, difference, temporaryFolder, testCache } from "@aeon/testkit";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 
 const workspace = join(import.meta.dirname, "..");
 const silent = { step: <T>(_title: string, work: (note: () => void) => Promise<T>) => work(() => {}) };
@@ -46,9 +46,7 @@ class Tools {
     const rootfs = this.rootfs(id);
     const before = await describeTree(rootfs);
     await this.ctr("tasks", "exec", "--exec-id", "go", id, "touch", "/tmp/go");
-    await expect
-      .poll(() => existsSync(join(rootfs, `tmp/done-${id}`)), { timeout: 20_000, interval: 20 })
-      .toBe(true);
+    await vi.waitUntil(() => existsSync(join(rootfs, `tmp/done-${id}`)), { timeout: 20_000, interval: 20 });
     // busybox has no program for it.
     linux.setXattrSync(join(rootfs, "etc/new"), "user.note", Buffer.from(`a=${id}\0\n`));
     return { before, after: await describeTree(rootfs) };
@@ -59,8 +57,7 @@ class Tools {
     await this.ctr("tasks", "delete", "--force", id);
     await this.ctr("containers", "delete", id);
     const ids = async () => (await this.aeonctl("backups", "ls", "--container", id, "--quiet")).trim();
-    await expect.poll(ids, { timeout: 30_000, interval: 50 }).not.toBe("");
-    const backup = await ids();
+    const backup = await vi.waitUntil(ids, { timeout: 30_000, interval: 50 });
     await this.aeonctl("backups", "wait", backup);
     return backup;
   }
