@@ -162,7 +162,7 @@ test("owners, modes, links and attributes of files and of the root pass to child
 });
 
 test("id-map labels own the new files by the mapped root and travel in the options", async () => {
-  const { client, root } = await start();
+  const { client } = await start();
   const uidmapping = "containerd.io/snapshot/uidmapping";
   const gidmapping = "containerd.io/snapshot/gidmapping";
   await client.prepare({ key: "base" });
@@ -173,7 +173,7 @@ test("id-map labels own the new files by the mapped root and travel in the optio
     labels: { [uidmapping]: "0:1000:65536", [gidmapping]: "0:2000:65536" },
   });
   expect(mounts[0]?.options.slice(0, 2)).toEqual(["uidmap=0:1000:65536", "gidmap=0:2000:65536"]);
-  expect(statSync(join(root, "snapshots/2/fs"))).toMatchObject({ uid: 1000, gid: 2000 });
+  expect(statSync(optionOf(mounts, "upperdir"))).toMatchObject({ uid: 1000, gid: 2000 });
   for (const labels of [
     { [uidmapping]: "garbage", [gidmapping]: "0:1:1" },
     { [uidmapping]: "0:1000:1" },

@@ -93,9 +93,13 @@ test("measuring and removing 80 000 files leaves the event loop alone", async ()
 test("a huge tree holds up no small one", async () => {
   const root = await memoryRoot();
   const { client } = await start({ root });
-  for (const name of ["big", "small"]) await client.prepare({ key: name });
-  for (let index = 0; index < 3000; index++) writeFileSync(join(root, `snapshots/1/fs/${index}`), "");
-  for (let index = 0; index < 600; index++) writeFileSync(join(root, `snapshots/2/fs/${index}`), "");
+  for (const [name, count] of [
+    ["big", 3000],
+    ["small", 600],
+  ] as const) {
+    const { mounts } = await client.prepare({ key: name });
+    for (let index = 0; index < count; index++) writeFileSync(join(mounts[0]?.source ?? "", `${index}`), "");
+  }
   const order: string[] = [];
   await Promise.all(
     ["big", "small"].map(async (name) => {
