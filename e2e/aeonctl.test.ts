@@ -156,7 +156,7 @@ test("rm forgets a backup", async () => {
   const image = aeon.standalone.image;
   await aeon.bash(`ctr run --rm ${image} short touch /file`);
   const id = await onlyBackupOf("short");
-  await aeon.aeonctl("backups", "wait", id);
+  expect(await aeon.aeonctl("backups", "wait", id)).toMatchObject({ code: 0 });
   expect(await aeon.aeonctl("backups", "rm", id)).toMatchObject({ code: 0, stdout: `removed ${id}\n` });
   expect(await aeon.aeonctl("backups", "show", id)).toMatchObject({ code: 3 });
 });

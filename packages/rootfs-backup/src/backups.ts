@@ -106,15 +106,33 @@ export class Backups implements BackupService {
     return this.#options.restores.list();
   }
 
-  async remove(id: BackupId): Promise<void> {
+  async remove(id: BackupId, signal: AbortSignal): Promise<void> {
     const { records, store } = this.#options;
-    const backup = await this.get(id);
-    const record = records.get(id);
-    if (backup.state !== "stored" || record?.discarded === false)
+    const { state } = await this.get(id);
+    if (state !== "stored")
       throw errors.BACKUP_NOT_STORED(`backup ${id} is not stored yet, so it cannot be removed`);
+    if (!(await this.#isDiscarded(id, signal)))
+      throw errors.BACKUP_NOT_STORED(
+        `the staged copy of backup ${id} is still there, so it cannot be removed`,
+      );
     await store.removeBackup(id);
     await records.remove(id);
     this.changed(id);
+  }
+
+  /** Right after a backup was stored, its staged copy is still being deleted. */
+  async #isDiscarded(id: BackupId, signal: AbortSignal): Promise<boolean> {
+    const isPending = () => this.#options.records.get(id)?.discarded === false;
+    const limit = AbortSignal.timeout(discardMs);
+    const changes = on(this.#events, "change", { signal: AbortSignal.any([signal, limit]) });
+    try {
+      while (isPending()) await changes.next();
+    } catch (error) {
+      if (!limit.aborted) throw error;
+    } finally {
+      await changes.return?.();
+    }
+    return !isPending();
   }
 
   async settled(signal: AbortSignal): Promise<void> {
@@ -167,6 +185,8 @@ export class Backups implements BackupService {
   }
 }
 
+/** Milliseconds that removing a backup waits for its staged copy to be deleted. */
+const discardMs = 10_000;
 /** Milliseconds that unpacking ahead waits for a backup to be stored. */
 const prefetchLimitMs = 600_000;
 
