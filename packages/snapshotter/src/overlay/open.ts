@@ -37,6 +37,7 @@ export async function openOverlaySnapshotter(options: OverlaySnapshotterOptions)
   const thread = life.use(new DiskThread());
   const removals = life.use(new Removals(thread, log));
   const directories = new Directories(root.snapshots);
+  life.defer(() => directories.deleteSpare());
   const snapshotter = new OverlaySnapshotter({
     life,
     store,

@@ -48,8 +48,6 @@ export interface OverlayParts {
 /** containerd's overlayfs semantics on numbered directories. A record exists only while its directory does. */
 export class OverlaySnapshotter implements Snapshotter {
   readonly #parts: OverlayParts;
-  /** Snapshots whose making or removal waits for the disk. */
-  #writing = 0;
 
   constructor(parts: OverlayParts) {
     this.#parts = parts;
@@ -96,9 +94,9 @@ export class OverlaySnapshotter implements Snapshotter {
     const record = this.#require(key);
     if (store.hasChildren(record.id))
       throw errors.SNAPSHOT_HAS_CHILDREN(`cannot remove snapshot ${key}: other snapshots are made on it`);
-    await this.#written(store.remove(record));
+    await store.remove(record);
     directories.forget(record.id);
-    removals.add(directories.of(record.id), this.#writing === 0 ? "now" : "quiet");
+    removals.add(directories.of(record.id));
     if (!asyncRemove) await removals.settled();
   }
 
@@ -132,8 +130,9 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async cleanup(): Promise<void> {
-    const { store, removals } = this.#parts;
+    const { store, directories, removals } = this.#parts;
     store.assertOpen();
+    await directories.dropSpare();
     await this.#sweep();
     await removals.settled();
   }
@@ -173,7 +172,7 @@ export class OverlaySnapshotter implements Snapshotter {
     const labels = this.#stored(request.labels);
     const parent = this.#checkNew(request);
     const owner = idMapsOf(labels)?.root;
-    const id = store.nextId();
+    const id = (kind === "active" ? directories.takeSpare() : undefined) ?? store.nextId();
     try {
       await directories.make(id, kind, { owner, parent });
       signal.throwIfAborted();
@@ -189,22 +188,14 @@ export class OverlaySnapshotter implements Snapshotter {
         updatedAt: now,
         labels,
       };
-      await this.#written(store.insert(record));
+      await store.insert(record);
+      if (kind === "active") directories.makeSpare(() => store.nextId());
       return this.#mountsOf(record);
     } catch (error) {
       if (store.byId(id) === undefined) removals.add(directories.of(id));
       throw error;
     } finally {
       directories.made(id);
-    }
-  }
-
-  async #written(change: Promise<void>): Promise<void> {
-    this.#writing += 1;
-    try {
-      await change;
-    } finally {
-      this.#writing -= 1;
     }
   }
 

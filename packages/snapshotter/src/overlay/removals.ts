@@ -26,18 +26,13 @@ export class Removals implements AsyncDisposable {
     this.#log = log;
   }
 
-  /** "now" lets new snapshots take over the inodes at once; "quiet" waits for a moment with less to do. */
-  add(directory: string, when: "now" | "quiet" = "quiet"): void {
+  add(directory: string): void {
     if (this.#abort.signal.aborted || this.#running.has(directory)) return;
     const now = performance.now();
     if (this.#queue.size === 0) this.#oldest = now;
     this.#queue.add(directory);
     if (this.#running.size > 0) return;
     clearTimeout(this.#timer);
-    if (when === "now") {
-      this.#fill();
-      return;
-    }
     this.#timer = setTimeout(
       () => this.#fill(),
       Math.max(0, Math.min(quietMs, longestMs - (now - this.#oldest))),
