@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundlePrograms, type WorkspacePrograms } from "@aeon/standalone";
 import { testCache } from "@aeon/testkit";
@@ -26,25 +24,26 @@ export interface AgentOptions {
   readonly policy?: "none" | "all";
 }
 
-let bundled: Promise<WorkspacePrograms> | undefined;
-/** The agent and aeonctl as they are shipped, bundled once per process into a folder that goes with it. */
-export const shippedPrograms = (): Promise<WorkspacePrograms> => (bundled ??= bundleOnce());
+const bundled = new Map<string, Promise<WorkspacePrograms>>();
 
-async function bundleOnce(): Promise<WorkspacePrograms> {
-  const target = mkdtempSync(join(tmpdir(), "aeon-programs-"));
-  process.once("exit", () => rmSync(target, { recursive: true, force: true }));
-  return bundlePrograms({
+/** The agent and aeonctl as they are shipped, bundled once into the folder, whose owner deletes them. */
+export function shippedPrograms(folder: string): Promise<WorkspacePrograms> {
+  const known = bundled.get(folder);
+  if (known !== undefined) return known;
+  const programs = bundlePrograms({
     workspace: join(import.meta.dirname, "../.."),
-    target: join(target, "bin"),
+    target: join(folder, "programs"),
     lock: join(testCache, "bundle.lock"),
     signal: new AbortController().signal,
   });
+  bundled.set(folder, programs);
+  return programs;
 }
 
 /** Starts the bundled agent as it is shipped, with every plugin. */
 export async function startAgent(options: AgentOptions): Promise<ServerProcess> {
   const { folder, containerd, untilReady = false, policy = "none" } = options;
-  const { agent } = await shippedPrograms();
+  const { agent } = await shippedPrograms(folder);
   const paths = agentPaths(folder);
   const address = `127.0.0.1:${await freePort()}`;
   await mkdir(folder, { recursive: true });

@@ -48,7 +48,7 @@ export async function startNode(options: Pick<AgentOptions, "policy"> = {}): Pro
     run: (id, script) =>
       containerd.ctr(["run", "--rm", "--snapshotter", "aeon", image.name, id, "sh", "-c", script]),
     async aeonctl(...args) {
-      const { aeonctl } = await shippedPrograms();
+      const { aeonctl } = await shippedPrograms(folder);
       const { adminSocket } = agentPaths(folder);
       return (await run(process.execPath, [aeonctl, "--address", adminSocket, ...args])).stdout;
     },
