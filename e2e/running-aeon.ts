@@ -38,7 +38,7 @@ export async function startAeon(): Promise<RunningAeon> {
       signal: new AbortController().signal,
     }),
   );
-  const { AEON_ADDRESS: _address, NO_COLOR: _colour, FORCE_COLOR: _force, ...inherited } = process.env;
+  const { AEON_ADDRESS: _a, NO_COLOR: _n, FORCE_COLOR: _f, CI: _c, ...inherited } = process.env;
   const env = { ...inherited, PATH: [join(root, "bin"), inherited["PATH"]].join(delimiter) };
   const owned = stack.move();
   return {
