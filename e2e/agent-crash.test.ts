@@ -92,7 +92,10 @@ async function proofsInBackups(node: AeonNode, atLeast: number): Promise<Readonl
   for (const { id } of await list()) {
     const container = `read-${id}`;
     await node.aeonctl("restore", id, "--container", container);
-    const output = await node.run(container, "cat /proof; test ! -e /etc/motd || echo not deleted");
+    // ctr drops the output of a container that ends before ctr has opened its pipes: hence the sleep.
+    const script = "cat /proof; test ! -e /etc/motd || echo not deleted; sleep 0.5";
+    const output = await node.run(container, script);
+    expect(output, `files of backup ${id}`).not.toBe("");
     const [proof = "", ...rest] = output.split("\n").filter((line) => line !== "");
     expect(rest, `backup ${id} of ${proof}`).toEqual([]);
     found.add(proof);

@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 /** What a container prints that is to run now. */
-const alive = (id: string): Promise<string> => node.run(id, "echo alive");
+const alive = (id: string): Promise<string> => node.run(id, "echo alive; sleep 0.5");
 
 /** Starts a container that runs until it is killed. */
 async function startLongRunning(id: string): Promise<void> {
