@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import {
   containerRegistry,
@@ -63,7 +65,7 @@ async function start(
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
-  const store = life.use(posixStore(config.store.path ?? join(root, "store")));
+  const store = life.use(posixStore(config.store.path ?? join(root, "store"), writerName(root)));
   const layers = life.use(await LayerCache.open({ path: join(root, "layers"), store, worker, log }));
   const metrics = new BackupMetrics(context.metrics);
   const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
@@ -112,7 +114,7 @@ async function start(
     log,
     now,
   });
-  const strangers = await reconcile({ backups: records, staging, capturer, packer, log });
+  const strangers = await reconcile({ backups: records, staging, capturer, log });
   life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, metrics })));
   life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
   context.provide(backupService, backups);
@@ -151,6 +153,10 @@ function assertRoot(root: string): void {
   if (root.includes(","))
     throw errors.BACKUP_ROOT_INVALID(`${root} holds a comma, which overlay mount options cannot express`);
 }
+
+/** One name for the one agent that may run on this root of this host. */
+const writerName = (root: string): string =>
+  createHash("sha256").update(`${hostname()}\0${root}`).digest("hex").slice(0, 16);
 
 interface Watched {
   readonly records: BackupRecords;

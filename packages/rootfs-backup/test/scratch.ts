@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeTree } from "../src/archive/remove-tree.ts";
@@ -21,3 +21,9 @@ export const run = (command: string, ...args: string[]): string =>
 
 export const shell = (script: string, cwd: string): string =>
   execFileSync("sh", ["-euc", script], { encoding: "utf8", cwd, stdio: ["ignore", "pipe", "pipe"] });
+
+/** Names of all files below a folder, folders left out. */
+export const filesBelow = (path: string): readonly string[] =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name));

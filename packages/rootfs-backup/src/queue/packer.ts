@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { readdir, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { backupId, errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
+import { errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
 import type { Staging } from "../capture/staging.ts";
 import { reached } from "../capture/steps.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
@@ -80,15 +80,6 @@ export class Packer {
         "container state not changed",
       );
     });
-  }
-
-  /** Deletes what attempts that were cut off have left in the spool. */
-  async cleanSpool(): Promise<void> {
-    const { backups, store } = this.#options;
-    const own = backups.ids();
-    const spool = await store.spool();
-    for (const name of await readdir(spool))
-      if (own.has(backupId(name.replace(/-[0-9a-f]{12}$/, "")))) await unlink(join(spool, name));
   }
 
   /** Deletes the staged copy of a stored backup. */

@@ -1,14 +1,12 @@
-import { errorMessage, type BackupId, type Logger } from "@aeon/core";
+import type { BackupId, Logger } from "@aeon/core";
 import type { Capturer } from "../capture/capturer.ts";
 import { exists, type Staging } from "../capture/staging.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
-import type { Packer } from "./packer.ts";
 
 export interface ReconcileOptions {
   readonly backups: BackupRecords;
   readonly staging: Staging;
   readonly capturer: Capturer;
-  readonly packer: Packer;
   readonly log: Logger;
 }
 
@@ -17,7 +15,7 @@ export interface ReconcileOptions {
  * record names: they are kept, since they may be somebody's only copy.
  */
 export async function reconcile(options: ReconcileOptions): Promise<readonly BackupId[]> {
-  const { backups, staging, capturer, packer, log } = options;
+  const { backups, staging, capturer, log } = options;
   for (const record of backups.unfinished()) {
     const { id, state, upperdir } = record;
     if (state !== "intent") continue;
@@ -31,9 +29,6 @@ export async function reconcile(options: ReconcileOptions): Promise<readonly Bac
     }
     // Else nothing was moved: containerd repeats the removal, and the capture with it.
   }
-  await packer.cleanSpool().catch((error: unknown) => {
-    log.warn({ error: errorMessage(error) }, "spool of the store not cleaned");
-  });
   const known = backups.ids();
   return (await staging.list()).filter((id) => !known.has(id));
 }

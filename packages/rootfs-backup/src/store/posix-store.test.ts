@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backupId } from "@aeon/core";
@@ -31,7 +39,7 @@ const documentOf = (id: string, ...layers: StoredLayer[]): BackupDocument => ({
 });
 
 async function put(path: string, content: string): Promise<StoredLayer> {
-  await using store = posixStore(path);
+  await using store = posixStore(path, "node");
   const layer = layerOf(content);
   const file = join(await store.spool(), `new-${Math.random()}`);
   writeFileSync(file, content);
@@ -43,7 +51,7 @@ test("gives back what was put, and lists it; a second time changes nothing", asy
   using dir = temporary();
   const layer = await put(dir.path, "content");
   await put(dir.path, "content");
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   const document = documentOf("one", layer);
   const first = await store.putBackup(document);
   expect(await store.putBackup(document)).toEqual(first);
@@ -51,7 +59,7 @@ test("gives back what was put, and lists it; a second time changes nothing", asy
   expect(first.document).toEqual(document);
   expect(await store.listBackups()).toEqual(["one"]);
   expect(readFileSync(await store.openLayer(layer, AbortSignal.timeout(1000)), "utf8")).toBe("content");
-  expect(readdirSync(join(dir.path, "tmp"))).toEqual([]);
+  expect(readdirSync(join(dir.path, "tmp/node"))).toEqual([]);
   expect(JSON.parse(readFileSync(join(dir.path, "oci-layout"), "utf8"))).toEqual({
     imageLayoutVersion: "1.0.0",
   });
@@ -59,14 +67,14 @@ test("gives back what was put, and lists it; a second time changes nothing", asy
 
 test("a taken name keeps what it stands for", async () => {
   using dir = temporary();
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   const first = await store.putBackup(documentOf("one", await put(dir.path, "a")));
   expect(await store.putBackup(documentOf("one", await put(dir.path, "b")))).toEqual(first);
 });
 
 test("names no backup whose layers are not there", async () => {
   using dir = temporary();
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   await expect(store.putBackup(documentOf("one", layerOf("absent")))).rejects.toMatchObject({
     reason: "BACKUP_DAMAGED",
   });
@@ -76,7 +84,7 @@ test("names no backup whose layers are not there", async () => {
 
 test("refuses manifests that were altered, cut or swapped", async () => {
   using dir = temporary();
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   const { digest } = await store.putBackup(documentOf("one", await put(dir.path, "a")));
   await store.putBackup(documentOf("two", await put(dir.path, "a")));
   const blob = join(dir.path, "blobs/sha256", hexOf(digest));
@@ -97,7 +105,7 @@ test("refuses manifests that were altered, cut or swapped", async () => {
 
 test("a layer of another size is no layer", async () => {
   using dir = temporary();
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   const layer = await put(dir.path, "content");
   await expect(store.openLayer({ ...layer, size: 6 }, AbortSignal.timeout(1000))).rejects.toMatchObject({
     reason: "BACKUP_DAMAGED",
@@ -106,7 +114,7 @@ test("a layer of another size is no layer", async () => {
 
 test("a removed backup is gone, its layers are not", async () => {
   using dir = temporary();
-  await using store = posixStore(dir.path);
+  await using store = posixStore(dir.path, "node");
   const layer = await put(dir.path, "a");
   await store.putBackup(documentOf("one", layer));
   await store.removeBackup(backupId("one"));
@@ -119,8 +127,23 @@ test("a folder that cannot be made fails each call until it can", async () => {
   using dir = temporary();
   const path = join(dir.path, "store");
   writeFileSync(path, "in the way");
-  await using store = posixStore(path);
+  await using store = posixStore(path, "node");
   await expect(store.listBackups()).rejects.toMatchObject({ reason: "STORE_UNUSABLE" });
   rmSync(path);
   expect(await store.listBackups()).toEqual([]);
+});
+
+test("what a writer left half written goes at its next start, that of others stays", async () => {
+  using dir = temporary();
+  const leaveFile = async (writer: string): Promise<string> => {
+    await using store = posixStore(dir.path, writer);
+    const file = join(await store.spool(), "half");
+    writeFileSync(file, "half");
+    return file;
+  };
+  const own = await leaveFile("node");
+  const foreign = await leaveFile("other");
+  await using store = posixStore(dir.path, "node");
+  await store.listBackups();
+  expect([existsSync(own), existsSync(foreign)]).toEqual([false, true]);
 });

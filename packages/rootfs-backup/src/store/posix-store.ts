@@ -20,19 +20,20 @@ import {
 const suffix = ".json";
 
 /**
- * A store in a folder: `blobs/sha256/<hex>` as in an OCI layout, `refs/<backup>.json` for the names, `tmp` for
- * what is being written. Safe for several writers, also over NFS. The folder is made when it is first needed, so
- * that a store in trouble delays backups but never captures; until then calls reject with `STORE_UNUSABLE`.
+ * A store in a folder: `blobs/sha256/<hex>` as in an OCI layout, `refs/<backup>.json` for the names,
+ * `tmp/<writer>` for what is being written. Safe for several writers, also over NFS; each has a name of its own,
+ * the same after a restart. The folder is made when it is first needed, so that a store in trouble delays backups
+ * but never captures; until then calls reject with `STORE_UNUSABLE`.
  */
-export const posixStore = (path: string): BackupStore => new PosixStore(path);
+export const posixStore = (path: string, writer: string): BackupStore => new PosixStore(path, writer);
 
-async function prepare(path: string): Promise<void> {
+async function prepare(path: string, spool: string): Promise<void> {
   try {
-    for (const name of ["blobs/sha256", "refs", "tmp"])
-      await mkdir(join(path, name), { recursive: true, mode: 0o700 });
+    for (const folder of [join(path, "blobs/sha256"), join(path, "refs"), spool])
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(spool)) await unlink(join(spool, name));
     const layout = Buffer.from('{"imageLayoutVersion":"1.0.0"}');
-    await writeNew(join(path, "oci-layout"), layout, join(path, "tmp"));
-    await removeLeftovers(join(path, "tmp"));
+    await writeNew(join(path, "oci-layout"), layout, spool);
   } catch (error) {
     throw errors.STORE_UNUSABLE(`cannot use ${path} as a store: ${errorMessage(error)}`, {
       cause: error,
@@ -41,25 +42,14 @@ async function prepare(path: string): Promise<void> {
   }
 }
 
-/** Other nodes may be writing into the same store, so only what nobody can be writing any more is removed. */
-const leftoverAgeMs = 7 * 24 * 3600 * 1000;
-
-async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && found.mtimeMs < Date.now() - leftoverAgeMs) await unlink(path).catch(() => {});
-  }
-}
-
 class PosixStore implements BackupStore {
   readonly #path: string;
   readonly #spool: string;
   #preparing: Promise<void> | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, writer: string) {
     this.#path = path;
-    this.#spool = join(path, "tmp");
+    this.#spool = join(path, "tmp", writer);
   }
 
   async spool(): Promise<string> {
@@ -138,9 +128,9 @@ class PosixStore implements BackupStore {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  /** Remembers success only, so that the next call tries again. */
+  /** Remembers success only, so that the next call tries again. Nothing is written before, so what is in the spool is of an earlier life. */
   #ready(): Promise<void> {
-    return (this.#preparing ??= prepare(this.#path).catch((error: unknown) => {
+    return (this.#preparing ??= prepare(this.#path, this.#spool).catch((error: unknown) => {
       this.#preparing = undefined;
       throw error;
     }));
