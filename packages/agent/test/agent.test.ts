@@ -239,6 +239,28 @@ test("on SIGTERM calls under way finish with their hooks, then plugins stop, the
   expect(order.filter((msg) => steps.includes(msg))).toEqual(steps);
 });
 
+test("a hook that takes all memory ends the process, and nothing that was answered is lost", async () => {
+  const folders = agentFolders();
+  writeConfig(folders, { plugins: [plugin("glutton")] });
+  const agent = startAgentProcess(folders, { NODE_OPTIONS: "--max-old-space-size=96" });
+  await agent.ready();
+  const first = snapshotterAt(folders.snapshotter);
+  await first.prepare({ key: snapshotKey("work"), labels: {} }, context);
+  await first.commit({ name: snapshotKey("kept"), key: snapshotKey("work"), labels: {} }, context);
+  await expect(first.prepare({ key: snapshotKey("feast"), labels: {} }, context)).rejects.toMatchObject({
+    code: "unavailable",
+  });
+  expect(await agent.exited).toBe("SIGABRT");
+
+  writeConfig(folders);
+  const next = startAgentProcess(folders);
+  await next.ready();
+  const second = snapshotterAt(folders.snapshotter);
+  expect((await second.stat({ key: snapshotKey("kept") }, context)).kind).toBe("committed");
+  const child = { key: snapshotKey("child"), parent: snapshotKey("kept"), labels: {} };
+  expect(await second.prepare(child, context)).toHaveLength(1);
+});
+
 test("a second SIGTERM waits for nobody", async () => {
   const folders = agentFolders();
   writeConfig(folders, { plugins: [plugin("stubborn")] });
