@@ -13,8 +13,8 @@ export default definePlugin({
       timeoutMs: 1000,
       onFailure: "ignore",
       async postPrepare({ key }) {
-        while (key === "feast") eaten.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5));
-        return undefined;
+        if (key !== "feast") return undefined;
+        for (;;) eaten.push(Array.from({ length: 100_000 }, (_, index) => index + 0.5));
       },
     });
     return { async [Symbol.asyncDispose]() {} };
