@@ -95,7 +95,6 @@ export class ContainerProcess implements AsyncDisposable {
   /** Starts the process; resolves when it runs. */
   async start(options?: CallOptions): Promise<void> {
     this.#pid = (await this.api.start(this.ids, options)).pid;
-    this.#stdio?.started();
     this.#isStarted = true;
     this.#endInput();
   }
@@ -158,7 +157,9 @@ export class ContainerProcess implements AsyncDisposable {
   /** The shim closes the process's end of the input only when told, and only for a process that runs. */
   #endInput(): void {
     if (!this.#isStarted || !this.#isInputOver) return;
-    this.#inputEnd ??= this.closeStdin().catch(() => {});
+    this.#inputEnd ??= this.closeStdin()
+      .catch(() => {})
+      .finally(() => this.#stdio?.showInputEnd());
   }
 
   async #drain(): Promise<void> {

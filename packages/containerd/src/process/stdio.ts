@@ -39,7 +39,7 @@ export class Stdio implements AsyncDisposable {
   readonly drained: Promise<unknown>;
   readonly #folder: string;
   readonly #sockets: readonly Socket[];
-  /** Keeps early input in the pipe until the shim has opened it. */
+  /** Keeps the pipe open on the reading side for as long as input comes. */
   #hold: number | undefined;
 
   private constructor(
@@ -97,8 +97,11 @@ export class Stdio implements AsyncDisposable {
     return new Stdio(folder, options, sockets, hold);
   }
 
-  /** The shim has opened its ends: from now on the end of the input is seen. */
-  started(): void {
+  /**
+   * From now on the process sees the end of the input. Not before all input is in the pipe: the shim may open its
+   * end after the process has started, and a pipe without a reader refuses what is written.
+   */
+  showInputEnd(): void {
     if (this.#hold !== undefined) closeSync(this.#hold);
     this.#hold = undefined;
   }
@@ -106,14 +109,14 @@ export class Stdio implements AsyncDisposable {
   /** Removes the pipes of an ended process; output not yet read can still be. */
   async release(): Promise<void> {
     this.stdin?.destroy();
-    this.started();
+    this.showInputEnd();
     await this.#remove();
   }
 
   /** Closes and removes the pipes; unread output is lost. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    this.started();
+    this.showInputEnd();
     await this.#remove();
   }
 
