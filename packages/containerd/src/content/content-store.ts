@@ -62,6 +62,17 @@ export class ContentStore {
     return infoOf((await this.#api.info({ digest }, options)).info);
   }
 
+  /** Whether the store holds the blob; archives and pulls may bring only some platforms of an index. */
+  async has(digest: Digest, options?: CallOptions): Promise<boolean> {
+    try {
+      await this.info(digest, options);
+      return true;
+    } catch (error) {
+      if (isAeonError(error, "not-found")) return false;
+      throw error;
+    }
+  }
+
   async *list(
     filters: readonly string[] = [],
     options?: CallOptions,

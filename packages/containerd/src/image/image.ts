@@ -105,11 +105,11 @@ async function findManifest(
   options: CallOptions | undefined,
   depth = 0,
 ): Promise<ResolvedImage | undefined> {
-  if (!(await isPresent(store, descriptor, options))) return undefined;
+  if (!(await store.has(descriptor.digest, options))) return undefined;
   const document = await store.readDocument(descriptor, options);
   if (!isIndexType(descriptor.mediaType)) {
     const manifest = parseManifest(document);
-    if (!(await isPresent(store, manifest.config, options))) return undefined;
+    if (!(await store.has(manifest.config.digest, options))) return undefined;
     const config = parseConfig(await store.readDocument(manifest.config, options));
     const fits = config.os === "linux" && config.architecture === machineArchitecture();
     return fits ? { descriptor, manifest, config } : undefined;
@@ -121,21 +121,6 @@ async function findManifest(
     if (found !== undefined) return found;
   }
   return undefined;
-}
-
-/** Archives and pulls may bring only some platforms of an index. */
-async function isPresent(
-  store: ContentStore,
-  { digest }: Descriptor,
-  options?: CallOptions,
-): Promise<boolean> {
-  try {
-    await store.info(digest, options);
-    return true;
-  } catch (error) {
-    if (isAeonError(error, "not-found")) return false;
-    throw error;
-  }
 }
 
 /** containerd's image records. */

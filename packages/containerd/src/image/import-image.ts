@@ -118,7 +118,7 @@ async function labelContent(
   }
   const present: Descriptor[] = [];
   for (const child of parseIndex(document).manifests)
-    if (await isPresent(store, child, options)) present.push(child);
+    if (await store.has(child.digest, options)) present.push(child);
   for (const child of present) await labelContent(store, child, options);
   const labels = present.map(({ digest }, index) => [`containerd.io/gc.ref.content.m.${index}`, digest]);
   await store.setLabels(descriptor.digest, Object.fromEntries(labels), options);
@@ -128,18 +128,4 @@ function manifestLabels(document: Uint8Array): Labels {
   const { config, layers } = parseManifest(document);
   const entries = layers.map(({ digest }, index) => [`containerd.io/gc.ref.content.l.${index}`, digest]);
   return { "containerd.io/gc.ref.content.config": config.digest, ...Object.fromEntries(entries) };
-}
-
-async function isPresent(
-  store: ContentStore,
-  { digest }: Descriptor,
-  options: CallOptions,
-): Promise<boolean> {
-  try {
-    await store.info(digest, options);
-    return true;
-  } catch (error) {
-    if (isAeonError(error, "not-found")) return false;
-    throw error;
-  }
 }
