@@ -11,3 +11,5 @@ export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
 export { busyboxImage, stackedLayers, type StackedLayers, type TestImageOptions } from "./busybox-image.ts";
 export { runReadmeExample } from "./readme-example.ts";
 export { describeTree, difference, type DescribeOptions } from "./describe-tree.ts";
+export { growFile, growTree, type GrowOptions } from "./grow-tree.ts";
+export { seeded } from "./seeded.ts";
