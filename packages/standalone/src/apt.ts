@@ -1,4 +1,4 @@
-import { access, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAeonError } from "@aeon/core";
@@ -12,6 +12,8 @@ export interface Apt extends AsyncDisposable {
   candidate(name: string): Promise<{ readonly version: string; readonly bytes: number }>;
   /** Downloads and verifies the package; answers the path of the .deb, which lives until disposal. */
   download(name: string, version: string): Promise<string>;
+  /** Downloads and verifies the package with everything that it depends on; answers the paths of the .debs. */
+  downloadTree(name: string, version: string): Promise<readonly string[]>;
 }
 
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -107,6 +109,19 @@ class PrivateApt implements Apt {
     await this.#run("apt-get", ["download", `${name}=${version}`], folder);
     if (file === undefined) throw errors.PACKAGE_UNAVAILABLE(`apt names no file for ${name} ${version}`);
     return join(folder, file);
+  }
+
+  async downloadTree(name: string, version: string): Promise<readonly string[]> {
+    await this.#run("apt-get", [
+      "install",
+      "--yes",
+      "--no-install-recommends",
+      "--download-only",
+      `${name}=${version}`,
+    ]);
+    const archives = join(this.#root, "cache", "archives");
+    const files = await readdir(archives);
+    return files.filter((file) => file.endsWith(".deb")).map((file) => join(archives, file));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

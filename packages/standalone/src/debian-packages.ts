@@ -116,7 +116,7 @@ async function sweep(folder: string): Promise<void> {
   }
 }
 
-function withNames(error: unknown, suite: string, names: readonly string[]): Error {
+export function withNames(error: unknown, suite: string, names: readonly string[]): Error {
   if (error instanceof Error && error.name === "AbortError") return error;
   const what = names.map((name) => `package ${name}`).join(", ");
   const message = `${what} of Debian ${suite} cannot be fetched: ${errorMessage(error)}`;

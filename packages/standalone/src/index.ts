@@ -10,11 +10,13 @@ export { containerdPaths, type CriSettings, type ProxySnapshotter } from "./cont
 export { releaseOf, startContainerd, type ContainerdOptions, type PrivateContainerd } from "./containerd.ts";
 export { Daemon, type DaemonOptions } from "./daemon.ts";
 export { fetchPackages, type FetchOptions, type UnpackedPackage } from "./debian-packages.ts";
+export { fetchPackageTree, type TreeOptions } from "./debian-tree.ts";
 export { errors } from "./errors.ts";
 export { tryLock, withFileLock } from "./file-lock.ts";
 export { cleanFolder, processesOf } from "./leftovers.ts";
 export { mountsBelow, parseMountPoints, unmountBelow } from "./mounts.ts";
 export { hasFlag, listProcesses, signalProcess, waitUntilGone, type ProcessInfo } from "./processes.ts";
+export { untilReady } from "./ready.ts";
 export { run, type RunOptions, type RunResult } from "./run.ts";
 export { buildBusyboxImage, busyboxName, type BuiltImage, type BusyboxOptions } from "./busybox-image.ts";
 export { startStandalone, type Progress, type Standalone, type StandaloneOptions } from "./standalone.ts";

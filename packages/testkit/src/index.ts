@@ -13,3 +13,4 @@ export { runReadmeExample } from "./readme-example.ts";
 export { describeTree, difference, type DescribeOptions } from "./describe-tree.ts";
 export { growFile, growTree, type GrowOptions } from "./grow-tree.ts";
 export { seeded } from "./seeded.ts";
+export { launchCephGateway, type CephGateway } from "./ceph-gateway.ts";
