@@ -16,7 +16,19 @@ export {
   type PackRequest,
   type PackResult,
   type UnpackRequest,
+  type VerifiableLayer,
 } from "./archive/layer-file.ts";
+export {
+  layerFiles,
+  layerMediaTypes,
+  type BlobDescriptor,
+  type LayerFiles,
+} from "./archive/blob-descriptor.ts";
+export { FrameIndex, type Frame } from "./archive/frame-index.ts";
+export { readContent, type LayerSource } from "./archive/read-content.ts";
+export { readToc } from "./archive/toc-reader.ts";
+export type { TocData, TocEntry } from "./archive/toc-entry.ts";
+export type { TarEntryType } from "./archive/tar-entry.ts";
 export type { OverlayNamespace } from "./archive/overlay-xattrs.ts";
 export type { Deviation, PackReport } from "./archive/report.ts";
 export { defaultWorkerCommand, type WorkerCommand } from "./worker/archive-worker.ts";

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { FrameWriter } from "../src/archive/frame-writer.ts";
-import { unpackFile, type LayerBlob } from "../src/archive/layer-file.ts";
+import { unpackFile, type VerifiableLayer } from "../src/archive/layer-file.ts";
 import { padding, type TarEntry } from "../src/archive/tar-entry.ts";
 import { encodeHeader } from "../src/archive/tar-header.ts";
 import type { Scratch } from "./scratch.ts";
@@ -31,7 +31,7 @@ export function forgeTar(entries: readonly Forged[]): Buffer {
 }
 
 /** Compresses bytes into a blob whose digests are right, whatever they hold. */
-export async function forgeBlob(raw: Buffer, target: string, entries: number): Promise<LayerBlob> {
+export async function forgeBlob(raw: Buffer, target: string, entries: number): Promise<VerifiableLayer> {
   const fd = openSync(target, "w");
   try {
     const writer = new FrameWriter(fd, { level: 1, parallel: 1 });

@@ -3,6 +3,7 @@ import { read } from "node:fs";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
 import { errors } from "../errors.ts";
+import type { BlobDescriptor } from "./blob-descriptor.ts";
 import type { WrittenBlob } from "./frame-writer.ts";
 import { zstdFrame } from "./zstd-frame.ts";
 
@@ -21,28 +22,55 @@ const chunkSize = 4 * 1024 * 1024;
 export async function* readFrames(fd: number, expected: WrittenBlob): AsyncGenerator<Buffer, void> {
   const raw = createHash("sha256");
   let rawSize = 0;
-  const queue: Promise<Buffer>[] = [];
-  const pass = async () => {
-    const frame = (await queue.shift()) ?? Buffer.alloc(0);
+  for await (const frame of readStoredFrames(fd, expected)) {
     raw.update(frame);
     rawSize += frame.length;
     if (rawSize > expected.rawSize)
       throw errors.ARCHIVE_CORRUPT(`archive is longer than the recorded ${expected.rawSize} bytes`);
-    return frame;
-  };
+    yield frame;
+  }
+  const diffId = `sha256:${raw.digest("hex")}`;
+  if (rawSize !== expected.rawSize || diffId !== expected.diffId)
+    throw errors.ARCHIVE_CORRUPT(
+      `archive is ${diffId} of ${rawSize} bytes, expected ${expected.diffId} of ${expected.rawSize}`,
+    );
+}
+
+/** A blob's digest and size. */
+type Expected = Pick<BlobDescriptor, "digest" | "size">;
+
+/** Reads and decompresses a blob of an open file, whose digest and size are compared at the end. */
+export async function* readStoredFrames(fd: number, expected: Expected): AsyncGenerator<Buffer, void> {
+  const queue: Promise<Buffer>[] = [];
   for await (const { bytes, rawLength } of storedFrames(fd, expected)) {
     const frame = decompress(bytes, { maxOutputLength: Math.max(rawLength, 1) }).catch((error: unknown) => {
       throw errors.ARCHIVE_CORRUPT("archive holds a frame that does not decompress", { cause: error });
     });
     frame.catch(() => {});
     queue.push(frame);
-    if (queue.length > ahead) yield await pass();
+    if (queue.length > ahead) yield (await queue.shift()) ?? Buffer.alloc(0);
   }
-  while (queue.length > 0) yield await pass();
-  const diffId = `sha256:${raw.digest("hex")}`;
-  if (rawSize !== expected.rawSize || diffId !== expected.diffId)
+  for (let frame = queue.shift(); frame !== undefined; frame = queue.shift()) yield await frame;
+}
+
+/** Compares an open file with what it should be. Throws `ARCHIVE_CORRUPT`. */
+export async function verifyFile(fd: number, expected: Expected): Promise<void> {
+  const stored = createHash("sha256");
+  const chunk = Buffer.allocUnsafe(chunkSize);
+  let size = 0;
+  for (;;) {
+    const { bytesRead } = await readFile(fd, chunk, 0, chunkSize, size);
+    if (bytesRead === 0) break;
+    stored.update(chunk.subarray(0, bytesRead));
+    size += bytesRead;
+  }
+  compare({ digest: `sha256:${stored.digest("hex")}`, size }, expected);
+}
+
+function compare(found: Expected, expected: Expected): void {
+  if (found.size !== expected.size || found.digest !== expected.digest)
     throw errors.ARCHIVE_CORRUPT(
-      `archive is ${diffId} of ${rawSize} bytes, expected ${expected.diffId} of ${expected.rawSize}`,
+      `blob is ${found.digest} of ${found.size} bytes, expected ${expected.digest} of ${expected.size} bytes`,
     );
 }
 
@@ -51,7 +79,7 @@ interface StoredFrame {
   readonly rawLength: number;
 }
 
-async function* storedFrames(fd: number, expected: WrittenBlob): AsyncGenerator<StoredFrame, void> {
+async function* storedFrames(fd: number, expected: Expected): AsyncGenerator<StoredFrame, void> {
   const stored = createHash("sha256");
   let size = 0;
   let pending = Buffer.alloc(0);
@@ -68,9 +96,6 @@ async function* storedFrames(fd: number, expected: WrittenBlob): AsyncGenerator<
       pending = pending.subarray(frame.length);
     }
   }
-  const digest = `sha256:${stored.digest("hex")}`;
-  if (pending.length > 0 || size !== expected.size || digest !== expected.digest)
-    throw errors.ARCHIVE_CORRUPT(
-      `blob is ${digest} of ${size} bytes, expected ${expected.digest} of ${expected.size} bytes`,
-    );
+  compare({ digest: `sha256:${stored.digest("hex")}`, size }, expected);
+  if (pending.length > 0) throw errors.ARCHIVE_CORRUPT("archive ends inside a frame");
 }

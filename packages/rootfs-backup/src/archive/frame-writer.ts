@@ -2,17 +2,22 @@ import { createHash } from "node:crypto";
 import { fsyncSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
+import type { FrameIndexWriter } from "./frame-index.ts";
 
 const compress = promisify(zstdCompress);
 
-/** Uncompressed bytes of one frame, except the last. */
-export const frameSize = 4 * 1024 * 1024;
+/** Uncompressed bytes of one frame of a layer, except the last. */
+const layerFrameSize = 4 * 1024 * 1024;
 
 export interface FrameWriterOptions {
   /** zstd level, 1…19. */
   readonly level: number;
   /** Frames compressed at the same time, each on a thread of libuv's pool. */
   readonly parallel: number;
+  /** Uncompressed bytes of one frame, except the last; default 4 MiB. */
+  readonly frameSize?: number;
+  /** Told of every frame in its order. */
+  readonly index?: FrameIndexWriter;
 }
 
 /** What was written: the compressed blob and the archive inside it. */
@@ -34,8 +39,10 @@ export class FrameWriter {
   readonly #options: FrameWriterOptions;
   readonly #raw = createHash("sha256");
   readonly #stored = createHash("sha256");
-  readonly #inFlight: Promise<Buffer>[] = [];
-  #frame = Buffer.allocUnsafeSlow(frameSize);
+  readonly #inFlight: { readonly stored: Promise<Buffer>; readonly rawSize: number }[] = [];
+  readonly #frameSize: number;
+  #frame: Buffer;
+  #frames = 0;
   #used = 0;
   #rawSize = 0;
   #size = 0;
@@ -43,6 +50,8 @@ export class FrameWriter {
   constructor(fd: number, options: FrameWriterOptions) {
     this.#fd = fd;
     this.#options = options;
+    this.#frameSize = options.frameSize ?? layerFrameSize;
+    this.#frame = Buffer.allocUnsafeSlow(this.#frameSize);
   }
 
   /** Uncompressed bytes taken so far. */
@@ -50,9 +59,14 @@ export class FrameWriter {
     return this.#rawSize + this.#used;
   }
 
+  /** Number of the frame that will hold the next byte. */
+  get frame(): number {
+    return this.#used === this.#frameSize ? this.#frames + 1 : this.#frames;
+  }
+
   /** Memory of at least one byte to fill; tell with {@link advance} how much of it was filled. */
   async room(): Promise<Buffer> {
-    if (this.#used === frameSize) await this.#startFrame();
+    if (this.#used === this.#frameSize) await this.#startFrame();
     return this.#frame.subarray(this.#used);
   }
 
@@ -99,22 +113,25 @@ export class FrameWriter {
         [constants.ZSTD_c_checksumFlag]: 1,
       },
       pledgedSrcSize: frame.length,
-      chunkSize: frameSize,
+      chunkSize: this.#frameSize,
     };
     const result = compress(frame, options);
     // Handled where it is awaited; without this a failure before that would end the process.
     result.catch(() => {});
-    this.#inFlight.push(result);
+    this.#inFlight.push({ stored: result, rawSize: frame.length });
+    this.#frames += 1;
     this.#raw.update(frame);
     this.#rawSize += frame.length;
-    this.#frame = Buffer.allocUnsafeSlow(frameSize);
+    this.#frame = Buffer.allocUnsafeSlow(this.#frameSize);
     this.#used = 0;
     while (this.#inFlight.length >= this.#options.parallel) await this.#writeOldest();
   }
 
   async #writeOldest(): Promise<void> {
-    const bytes = await this.#inFlight.shift();
-    if (bytes === undefined) return;
+    const frame = this.#inFlight.shift();
+    if (frame === undefined) return;
+    const bytes = await frame.stored;
+    this.#options.index?.add(bytes, frame.rawSize);
     for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written);
     this.#stored.update(bytes);
     this.#size += bytes.length;

@@ -1,26 +1,38 @@
-import { closeSync, constants, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { hash } from "node:crypto";
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
+import { layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
 import { ByteReader } from "./byte-reader.ts";
 import { extractLayer } from "./extract.ts";
 import { readFrames } from "./frame-reader.ts";
+import { FrameIndexWriter } from "./frame-index.ts";
 import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
 import type { IdMaps } from "./id-map.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { packLayer } from "./pack.ts";
 import type { PackReport } from "./report.ts";
 import { TarReader } from "./tar-reader.ts";
+import { TocWriter } from "./toc-writer.ts";
 
-/** A layer as stored: enough to verify every byte and every entry of it. */
-export interface LayerBlob extends WrittenBlob {
+/** What it takes to verify every byte and every entry of a layer. */
+export interface VerifiableLayer extends WrittenBlob {
   /** Entries of the archive, markers included. */
   readonly entries: number;
+}
+
+/** A layer as stored, with the blobs that tell what is in it. */
+export interface LayerBlob extends VerifiableLayer {
+  /** Where its frames are. */
+  readonly index: BlobDescriptor;
+  /** Its table of contents. */
+  readonly toc: BlobDescriptor;
 }
 
 export interface PackRequest {
   /** The upper directory. */
   readonly source: string;
-  /** The file to write; must not exist. */
+  /** The layer's file; it and those beside it (layerFiles) must not exist. */
   readonly target: string;
   readonly overlay: OverlayNamespace;
   readonly idMaps?: IdMaps | undefined;
@@ -33,23 +45,45 @@ export interface PackResult {
   readonly report: PackReport;
 }
 
-/** Packs an upper directory into a new file and flushes it to disk. */
+/** Packs an upper directory into new files (see layerFiles) and flushes them to disk. */
 export async function packFile({ source, target, overlay, idMaps, level }: PackRequest): Promise<PackResult> {
-  const fd = openSync(target, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-  try {
-    const writer = new FrameWriter(fd, { level, parallel: 2 });
-    const report = await packLayer(source, writer, { overlay, idMaps });
-    const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
-    return { layer: { ...(await writer.finish()), entries }, report };
-  } finally {
-    closeSync(fd);
-  }
+  const files = layerFiles(target);
+  using layerFile = newFile(files.layer);
+  using tocFile = newFile(files.toc);
+  const frames = new FrameIndexWriter();
+  const layer = new FrameWriter(layerFile.fd, { level, parallel: 2, index: frames });
+  const toc = new TocWriter(tocFile.fd, level);
+  const report = await packLayer(source, { layer, toc }, { overlay, idMaps });
+  const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
+  const written = await layer.finish();
+  const { digest, size } = await toc.finish();
+  return {
+    layer: {
+      ...written,
+      entries,
+      index: writeIndex(files.index, frames.encode()),
+      toc: { mediaType: layerMediaTypes.toc, digest, size },
+    },
+    report,
+  };
+}
+
+function writeIndex(path: string, bytes: Buffer): BlobDescriptor {
+  using file = newFile(path);
+  for (let written = 0; written < bytes.length;) written += writeSync(file.fd, bytes, written);
+  fsyncSync(file.fd);
+  return { mediaType: layerMediaTypes.index, digest: `sha256:${hash("sha256", bytes)}`, size: bytes.length };
+}
+
+function newFile(path: string): Disposable & { readonly fd: number } {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  return { fd, [Symbol.dispose]: () => closeSync(fd) };
 }
 
 export interface UnpackRequest {
   /** The file that holds the blob. */
   readonly source: string;
-  readonly layer: LayerBlob;
+  readonly layer: VerifiableLayer;
   /** The folder to make and fill; must not exist. */
   readonly target: string;
   readonly overlay: OverlayNamespace;

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, readdirSync, type BigIntStats } from "node:fs";
 import { errnoOf } from "@aeon/core";
 import { DirectoryCursor } from "./directory-cursor.ts";
@@ -9,6 +10,8 @@ import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
 import { blockSize, padding, type TarEntry } from "./tar-entry.ts";
 import { encodeHeader } from "./tar-header.ts";
+import type { TocData } from "./toc-entry.ts";
+import type { TocWriter } from "./toc-writer.ts";
 import { readUpperEntry, type Attributes, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
@@ -24,13 +27,15 @@ export interface PackOptions {
  * attributes as the entry `.`. Equal trees give equal bytes. Throws `LAYER_INCOMPLETE`; a file that changes or
  * vanishes meanwhile is reported, never fatal.
  */
-export async function packLayer(
-  root: string,
-  writer: FrameWriter,
-  options: PackOptions,
-): Promise<PackReport> {
-  using packer = new Packer(root, writer, options);
+export async function packLayer(root: string, output: PackOutput, options: PackOptions): Promise<PackReport> {
+  using packer = new Packer(root, output, options);
   return await packer.run();
+}
+
+/** Where a layer and its table of contents go; the caller finishes both. */
+export interface PackOutput {
+  readonly layer: FrameWriter;
+  readonly toc: TocWriter;
 }
 
 type PackedEntry = Extract<UpperEntry, { readonly attributes: Attributes }>;
@@ -39,8 +44,13 @@ type PackedEntry = Extract<UpperEntry, { readonly attributes: Attributes }>;
 interface Level {
   readonly names: readonly Buffer[];
   next: number;
-  /** The directory's path in the archive, empty for the root. */
-  readonly path: Buffer;
+  readonly folder: Paths;
+}
+
+/** A name in the archive and as the container sees it; both are empty for the root. */
+interface Paths {
+  readonly archive: Buffer;
+  readonly real: Buffer;
 }
 
 const entryCounts = {
@@ -53,35 +63,41 @@ const entryCounts = {
 } as const satisfies Record<PackedEntry["kind"], EntryCount>;
 
 const marker = { mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0, xattrs: [] } as const;
+/** What only some entries of a table of contents have. */
+const unmarked = { opaque: false } as const;
 
 class Packer implements Disposable {
   readonly #cursor: DirectoryCursor;
   readonly #writer: FrameWriter;
+  readonly #toc: TocWriter;
   readonly #format: UpperFormat;
   readonly #report = new ReportBuilder();
   readonly #device: bigint;
   /** First name of every inode that has more than one. */
-  readonly #linked = new Map<string, Buffer>();
+  readonly #linked = new Map<string, Paths>();
 
-  constructor(root: string, writer: FrameWriter, { overlay, idMaps }: PackOptions) {
+  constructor(root: string, { layer, toc }: PackOutput, { overlay, idMaps }: PackOptions) {
     this.#cursor = new DirectoryCursor(root);
-    this.#writer = writer;
+    this.#writer = layer;
+    this.#toc = toc;
     this.#format = { overlay, ids: idMaps && toContainer(idMaps) };
     this.#device = fstatSync(this.#cursor.fd, { bigint: true }).dev;
   }
 
   async run(): Promise<PackReport> {
     await this.#root();
-    const levels: Level[] = [this.#list(Buffer.alloc(0))];
+    const levels: Level[] = [this.#list({ archive: empty, real: empty })];
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const name = level.names[level.next];
       level.next += 1;
       if (name === undefined) {
         levels.pop();
         if (levels.length > 0) this.#cursor.leave();
-      } else if (await this.#visit(name, level.path)) {
+      } else {
+        const path = below(level.folder, name);
+        if (!(await this.#visit(name, path, level.folder))) continue;
         this.#cursor.enter(name);
-        levels.push(this.#list(join(level.path, layerName(name))));
+        levels.push(this.#list(path));
       }
     }
     await this.#writer.zeros(2 * blockSize);
@@ -93,33 +109,32 @@ class Packer implements Disposable {
   }
 
   async #root(): Promise<void> {
-    const path = Buffer.from(".");
-    const entry = readUpperEntry(Buffer.from(`/proc/self/fd/${this.#cursor.fd}/.`), path, this.#format);
-    if ("attributes" in entry) await this.#put(entry, path);
+    const entry = readUpperEntry(Buffer.from(`/proc/self/fd/${this.#cursor.fd}/.`), dot, this.#format);
+    if ("attributes" in entry) await this.#put(entry, { archive: dot, real: dot });
   }
 
-  #list(path: Buffer): Level {
+  #list(folder: Paths): Level {
     const names = readdirSync(Buffer.from(`/proc/self/fd/${this.#cursor.fd}`), { encoding: "buffer" });
-    return { names: names.toSorted(byBytes), next: 0, path };
+    return { names: names.toSorted(byBytes), next: 0, folder };
   }
 
   /** Archives one name of the current directory; true when it is a directory to go into. */
-  async #visit(name: Buffer, folder: Buffer): Promise<boolean> {
+  async #visit(name: Buffer, path: Paths, folder: Paths): Promise<boolean> {
     const file = this.#cursor.child(name);
-    const path = join(folder, layerName(name));
-    const entry = this.#read(file, path);
+    const entry = this.#read(file, path.real);
     if (entry === undefined) return false;
     if (entry.kind === "whiteout") {
       this.#report.count("whiteouts");
-      await this.#header({ ...marker, type: "file", path: join(folder, whiteoutName(name)) });
+      await this.#header({ ...marker, type: "file", path: join(folder.archive, whiteoutName(name)) });
+      await this.#toc.add({ ...marker, ...unmarked, path: path.real, type: "whiteout" });
       return false;
     }
     if (entry.kind === "other") {
-      this.#report.deviation("skipped", path, entry.what);
+      this.#report.deviation("skipped", path.real, entry.what);
       return false;
     }
     if (entry.stat.dev !== this.#device) {
-      this.#report.deviation("skipped", path, "another file system is mounted there");
+      this.#report.deviation("skipped", path.real, "another file system is mounted there");
       return false;
     }
     await this.#put(entry, path, file);
@@ -136,31 +151,50 @@ class Packer implements Disposable {
     }
   }
 
-  async #put(entry: PackedEntry, path: Buffer, file?: Buffer): Promise<void> {
-    for (const reason of entry.dropped) this.#report.deviation("dropped", path, reason);
+  async #put(entry: PackedEntry, path: Paths, file?: Buffer): Promise<void> {
+    for (const reason of entry.dropped) this.#report.deviation("dropped", path.real, reason);
     const first = this.#firstName(entry, path);
     if (first !== undefined) {
       this.#report.count("links");
-      await this.#header({ ...entry.attributes, xattrs: [], type: "link", path, target: first, size: 0 });
+      const link = { ...entry.attributes, xattrs: [], type: "link" as const, size: 0 };
+      await this.#header({ ...link, path: path.archive, target: first.archive });
+      await this.#toc.add({ ...link, ...unmarked, path: path.real, target: first.real });
       return;
     }
     this.#report.count(entryCounts[entry.kind]);
-    if (entry.kind === "file" && file !== undefined) await this.#file(entry, path, file);
-    else
-      await this.#header({
-        ...entry.attributes,
-        type: entry.kind,
-        path,
-        size: 0,
-        ...(entry.target !== undefined && { target: entry.target }),
-        ...(entry.device !== undefined && { device: entry.device }),
-      });
+    if (entry.kind === "file" && file !== undefined) return this.#file(entry, path, file);
+    const facts = {
+      ...entry.attributes,
+      type: entry.kind,
+      size: 0,
+      ...(entry.target !== undefined && { target: entry.target }),
+      ...(entry.device !== undefined && { device: entry.device }),
+    };
+    await this.#header({ ...facts, path: path.archive });
+    await this.#contents(entry, path);
     if (!entry.opaque) return;
     this.#report.count("opaques");
-    await this.#header({ ...marker, type: "file", path: join(path, opaqueMarker) });
+    const inside = path.archive.equals(dot) ? empty : path.archive;
+    await this.#header({ ...marker, type: "file", path: join(inside, opaqueMarker) });
   }
 
-  #firstName({ kind, stat }: PackedEntry, path: Buffer): Buffer | undefined {
+  /** Lists an entry in the table of contents. */
+  async #contents(entry: PackedEntry, { real }: Paths, size = 0, data?: TocData): Promise<void> {
+    const { attributes, kind, opaque, target, device } = entry;
+    await this.#toc.add({
+      ...attributes,
+      path: real,
+      type: kind,
+      size,
+      opaque,
+      xattrs: attributes.xattrs.map(({ name }) => name.toString("latin1")),
+      ...(target !== undefined && { target }),
+      ...(device !== undefined && { device }),
+      ...(data !== undefined && { data }),
+    });
+  }
+
+  #firstName({ kind, stat }: PackedEntry, path: Paths): Paths | undefined {
     if (kind === "directory" || stat.nlink < 2n) return undefined;
     const inode = `${stat.ino}`;
     const first = this.#linked.get(inode);
@@ -168,49 +202,80 @@ class Packer implements Disposable {
     return first;
   }
 
-  async #file({ attributes, stat }: PackedEntry, path: Buffer, file: Buffer): Promise<void> {
+  async #file(entry: PackedEntry, path: Paths, file: Buffer): Promise<void> {
+    const { attributes, stat } = entry;
     const size = Number(stat.size);
-    if (size === 0) return this.#header({ ...attributes, type: "file", path, size });
+    const header = { ...attributes, type: "file", path: path.archive, size } as const;
+    if (size === 0) {
+      await this.#header(header);
+      return this.#contents(entry, path);
+    }
     const fd = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
       const extents = maybeSparse(stat, attributes) ? await dataExtents(fd, size) : undefined;
-      if (extents !== undefined && hasHoles(extents, size))
-        await this.#sparse({ ...attributes, type: "file", path, size }, fd, extents);
-      else {
-        await this.#header({ ...attributes, type: "file", path, size });
-        await this.#data(fd, { offset: 0, length: size });
-        await this.#writer.zeros(padding(size));
-      }
+      const data =
+        extents !== undefined && hasHoles(extents, size)
+          ? await this.#sparse(header, fd, extents)
+          : await this.#whole(header, fd);
       if (changed(stat, fstatSync(fd, { bigint: true })))
-        this.#report.deviation("torn", path, "changed while it was read");
+        this.#report.deviation("torn", path.real, "changed while it was read");
+      await this.#contents(entry, path, size, data);
     } finally {
       closeSync(fd);
     }
   }
 
-  async #sparse(entry: TarEntry, fd: number, extents: readonly Extent[]): Promise<void> {
+  async #whole(entry: TarEntry, fd: number): Promise<TocData> {
+    await this.#header(entry);
+    const place = this.#place(entry.size, false);
+    const hash = createHash("sha256");
+    await this.#data(fd, { offset: 0, length: entry.size }, hash);
+    await this.#writer.zeros(padding(entry.size));
+    return { ...place, sha256: hash.digest("hex") };
+  }
+
+  async #sparse(entry: TarEntry, fd: number, extents: readonly Extent[]): Promise<TocData> {
     const map = encodeSparseMap(extents, entry.size);
     const size = extents.reduce((sum, { length }) => sum + length, map.length);
     await this.#header({ ...entry, size, sparseSize: entry.size });
+    const place = this.#place(size, true);
+    const hash = createHash("sha256").update(map);
     await this.#writer.write(map);
-    for (const extent of extents) await this.#data(fd, extent);
+    for (const extent of extents) await this.#data(fd, extent, hash);
     await this.#writer.zeros(padding(size));
+    return { ...place, sha256: hash.digest("hex") };
+  }
+
+  #place(length: number, sparse: boolean) {
+    return { frame: this.#writer.frame, offset: this.#writer.rawSize, length, sparse };
   }
 
   /** Zeros stand for what a file lost since its size was written. */
-  async #data(fd: number, { offset, length }: Extent): Promise<void> {
+  async #data(fd: number, { offset, length }: Extent, hash: Hash): Promise<void> {
     for (let done = 0; done < length;) {
-      const room = await this.#writer.room();
-      const count = readSync(fd, room, 0, Math.min(room.length, length - done), offset + done);
-      if (count === 0) return this.#writer.zeros(length - done);
-      this.#writer.advance(count);
-      done += count;
+      const room = (await this.#writer.room()).subarray(0, length - done);
+      const count = readSync(fd, room, 0, room.length, offset + done);
+      if (count === 0) room.fill(0);
+      const piece = count === 0 ? room : room.subarray(0, count);
+      hash.update(piece);
+      this.#writer.advance(piece.length);
+      done += piece.length;
     }
   }
 
   async #header(entry: TarEntry): Promise<void> {
     await this.#writer.write(encodeHeader(entry));
   }
+}
+
+const empty = Buffer.alloc(0);
+const dot = Buffer.from(".");
+
+function below(folder: Paths, name: Buffer): Paths {
+  const real = join(folder.real, name);
+  const inArchive = layerName(name);
+  const same = inArchive === name && folder.archive === folder.real;
+  return { real, archive: same ? real : join(folder.archive, inArchive) };
 }
 
 function join(folder: Buffer, name: Buffer): Buffer {

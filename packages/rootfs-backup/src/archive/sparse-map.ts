@@ -1,7 +1,6 @@
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { blockSize, padding } from "./tar-entry.ts";
-import type { TarReader } from "./tar-reader.ts";
 
 /** A range of a file that holds data. */
 export interface Extent {
@@ -41,9 +40,14 @@ export function encodeSparseMap(extents: readonly Extent[], size: number): Buffe
 /** More than any file system makes of one file, and 64 MiB of memory. */
 const mostExtents = 2_000_000;
 
-/** Reads the map of the current entry. Throws `ARCHIVE_CORRUPT` unless the extents are in order and inside the file. */
-export async function readSparseMap(tar: TarReader, size: number): Promise<Extent[]> {
-  const numbers = decimalLines(tar);
+/** Gives exactly so many bytes of a sparse file's data. */
+export interface SparseData {
+  dataExactly(count: number): Promise<Buffer>;
+}
+
+/** Reads the map at the start of the data. Throws `ARCHIVE_CORRUPT` unless the extents are in order and inside the file. */
+export async function readSparseMap(data: SparseData, size: number): Promise<Extent[]> {
+  const numbers = decimalLines(data);
   const next = async () => (await numbers.next()).value ?? 0;
   const count = await next();
   if (count > mostExtents) throw errors.ARCHIVE_HOSTILE(`archive holds a sparse file of ${count} extents`);
@@ -59,9 +63,9 @@ export async function readSparseMap(tar: TarReader, size: number): Promise<Exten
   return extents;
 }
 
-async function* decimalLines(tar: TarReader): AsyncGenerator<number, undefined> {
+async function* decimalLines(data: SparseData): AsyncGenerator<number, undefined> {
   for (let rest = ""; ;) {
-    const lines = (rest + (await tar.dataExactly(blockSize)).toString("latin1")).split("\n");
+    const lines = (rest + (await data.dataExactly(blockSize)).toString("latin1")).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
       const value = Number(line);

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
+import { layerFiles } from "../archive/blob-descriptor.ts";
 import type { Staging } from "../capture/staging.ts";
 import { reached } from "../capture/steps.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
@@ -70,9 +71,10 @@ export class Packer {
         "backup stored",
       );
     } finally {
-      await unlink(file).catch((error: unknown) => {
-        if (errnoOf(error) !== "ENOENT") throw error;
-      });
+      for (const each of Object.values(layerFiles(file)))
+        await unlink(each).catch((error: unknown) => {
+          if (errnoOf(error) !== "ENOENT") throw error;
+        });
     }
     await registry?.transition(record.snapshotKey, "backed-up").catch((error: unknown) => {
       log.debug(

@@ -3,13 +3,15 @@ import { idMapsSchema } from "../store/backup-document.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const overlay = v.picklist(["trusted", "user"]);
-const layer = v.object({
+const descriptor = v.object({ mediaType: v.string(), digest: v.string(), size: count });
+const verifiable = {
   digest: v.string(),
   size: count,
   diffId: v.string(),
   rawSize: count,
   entries: count,
-});
+};
+const layer = v.object({ ...verifiable, index: descriptor, toc: descriptor });
 const report = v.object({
   counts: v.record(v.string(), count),
   deviations: v.array(
@@ -28,7 +30,13 @@ export const jobSchema = v.variant("job", [
     idMaps: v.optional(idMapsSchema),
     level: count,
   }),
-  v.object({ job: v.literal("unpack"), source: v.string(), target: v.string(), overlay, layer }),
+  v.object({
+    job: v.literal("unpack"),
+    source: v.string(),
+    target: v.string(),
+    overlay,
+    layer: v.object(verifiable),
+  }),
   v.object({ job: v.literal("remove"), path: v.string() }),
   v.object({ job: v.literal("measure"), path: v.string() }),
 ]);
