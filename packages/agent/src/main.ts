@@ -1,8 +1,8 @@
 import { errorMessage, isAeonError } from "@aeon/core";
 import { createProgram } from "./cli/program.ts";
-import { keepYoungGenerationSmall } from "./v8-settings.ts";
+import { preferLittleMemory } from "./v8-settings.ts";
 
-keepYoungGenerationSmall();
+preferLittleMemory();
 try {
   await createProgram().parseAsync();
 } catch (error) {
