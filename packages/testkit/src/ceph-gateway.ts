@@ -118,9 +118,7 @@ class Gateway implements CephGateway {
   async prepare(): Promise<void> {
     await this.#programs.writeConfig(this.#ports);
     this.#ca = await readFile(this.caFile, "utf8");
-    await this.#programs
-      .admin(["user", "info", `--uid=${user}`])
-      .catch(() => this.#create(user, this.accessKey, this.secretKey));
+    await this.#create(user, this.accessKey, this.secretKey);
     await this.start();
   }
 

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { errorMessage } from "@aeon/core";
 import { run, type RunResult } from "@aeon/standalone";
 
 /** Where a gateway listens on the loopback interface. */
@@ -7,8 +8,6 @@ export interface Ports {
   readonly plain: number;
   readonly tls: number;
 }
-
-const limitMs = 60_000;
 
 const flags = (values: Readonly<Record<string, string>>): string[] =>
   Object.entries(values).flatMap(([name, value]) => [`-${name}`, value]);
@@ -47,17 +46,26 @@ export class CephPrograms {
     return [loader, [...rest, join(this.root, "usr/bin", program), ...args]];
   }
 
-  run(program: string, args: readonly string[]): Promise<RunResult> {
+  run(program: string, args: readonly string[], timeoutMs = 60_000): Promise<RunResult> {
     const [file, all] = this.command(program, args);
     return run(file, all, {
       cwd: this.folder,
       env: { PATH: "/usr/bin:/bin", OPENSSL_CONF: join(this.root, "etc/ssl/openssl.cnf") },
-      timeoutMs: limitMs,
+      timeoutMs,
     });
   }
 
-  admin(args: readonly string[]): Promise<RunResult> {
-    return this.run("radosgw-admin", [...this.options, ...args]);
+  /** Runs radosgw-admin, which at times (1 in 40) does its work and then hangs instead of ending. */
+  async admin(args: readonly string[]): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.run("radosgw-admin", [...this.options, ...args], 5000);
+        return;
+      } catch (error) {
+        if (attempt > 1 && errorMessage(error).includes("exist")) return;
+        if (attempt === 4) throw error;
+      }
+    }
   }
 
   async makeCertificate(): Promise<void> {
