@@ -39,6 +39,8 @@ export interface BenchmarkContext {
   readonly signal: AbortSignal;
   /** Tells what is being done. */
   readonly progress: (message: string) => void;
+  /** True to run on small sizes, which checks the benchmark and measures nothing. */
+  readonly quick: boolean;
 }
 
 /** Completes a measurement with ratio and verdict. */

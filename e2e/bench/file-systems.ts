@@ -9,7 +9,7 @@ export interface MeasuredFolder extends AsyncDisposable {
   readonly name: string;
 }
 
-const imageBytes = 4 * 2 ** 30;
+const usualImageBytes = 4 * 2 ** 30;
 
 /** A folder on the machine's own file system, whatever its state is. */
 export async function ownFolder(): Promise<MeasuredFolder> {
@@ -24,9 +24,10 @@ export async function ownFolder(): Promise<MeasuredFolder> {
 
 /**
  * A folder on a fresh ext4 with a journal, as nodes have it, in an image file. The machine's own may lack the
- * journal, and then making directories gets slower with every file that was deleted in the last minutes.
+ * journal, and then making directories gets slower with every file that was deleted in the last minutes. The image
+ * takes the disk space that is used in it.
  */
-export async function journaledFolder(): Promise<MeasuredFolder> {
+export async function journaledFolder(imageBytes = usualImageBytes): Promise<MeasuredFolder> {
   await using stack = new AsyncDisposableStack();
   const { path: outer } = stack.use(await temporaryFolder("bench"));
   const image = join(outer, "image");

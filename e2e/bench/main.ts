@@ -8,7 +8,11 @@ const suites = join(import.meta.dirname, "suites");
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "string" }, help: { type: "boolean", short: "h" } },
+  options: {
+    json: { type: "string" },
+    quick: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h" },
+  },
 });
 const known = (await readdir(suites)).map((file) => basename(file, ".ts")).toSorted();
 const asked = positionals.length > 0 ? positionals : known;
@@ -16,7 +20,7 @@ const unknown = asked.filter((name) => !known.includes(name));
 
 if (values.help === true || unknown.length > 0) {
   if (unknown.length > 0) console.error(`no benchmark named ${unknown.join(", ")}`);
-  console.error(`usage: npm run bench -- [NAME...] [--json FILE]\nbenchmarks: ${known.join(", ")}`);
+  console.error(`usage: npm run bench -- [NAME...] [--json FILE] [--quick]\nbenchmarks: ${known.join(", ")}`);
   process.exitCode = values.help === true ? 0 : 2;
 } else {
   const rows: Row[] = [];
@@ -31,7 +35,11 @@ async function measure(name: string): Promise<readonly Row[]> {
   process.once("SIGINT", interrupt);
   console.log(`\n${name}: ${benchmark.title}`);
   const rows: Row[] = [];
-  const context = { signal: interrupted.signal, progress: (text: string) => console.error(`  ${text}`) };
+  const context = {
+    signal: interrupted.signal,
+    progress: (text: string) => console.error(`  ${text}`),
+    quick: values.quick,
+  };
   for await (const row of benchmark.run(context)) rows.push(row);
   process.removeListener("SIGINT", interrupt);
   console.log(`\n${table(rows)}\n`);

@@ -22,6 +22,12 @@ export interface AgentOptions {
   readonly untilReady?: boolean;
   /** Which containers are backed up; none when absent. */
   readonly policy?: "none" | "all";
+  /** Folder of the posix store; one in the agent's folder when absent. */
+  readonly store?: string;
+  /** Folder that the shipped programs are or will be bundled into; the agent's when absent. */
+  readonly programs?: string;
+  /** Arguments of Node itself, such as a module to load first. */
+  readonly nodeArguments?: readonly string[];
 }
 
 const bundled = new Map<string, Promise<WorkspacePrograms>>();
@@ -42,22 +48,22 @@ export function shippedPrograms(folder: string): Promise<WorkspacePrograms> {
 
 /** Starts the bundled agent as it is shipped, with every plugin. */
 export async function startAgent(options: AgentOptions): Promise<ServerProcess> {
-  const { folder, containerd, untilReady = false, policy = "none" } = options;
-  const { agent } = await shippedPrograms(folder);
+  const { folder, untilReady = false, programs = folder, nodeArguments = [] } = options;
+  const { agent } = await shippedPrograms(programs);
   const paths = agentPaths(folder);
   const address = `127.0.0.1:${await freePort()}`;
   await mkdir(folder, { recursive: true });
-  await writeFile(paths.config, configuration(folder, containerd, address, policy));
-  return startProcess([process.execPath, agent, "agent", "--config", paths.config], paths.socket, () =>
-    untilReady ? answersOk(`http://${address}/readyz`) : accepts(paths.socket),
+  await writeFile(paths.config, configuration(options, address));
+  return startProcess(
+    [process.execPath, ...nodeArguments, agent, "agent", "--config", paths.config],
+    paths.socket,
+    () => (untilReady ? answersOk(`http://${address}/readyz`) : accepts(paths.socket)),
   );
 }
 
 const configuration = (
-  folder: string,
-  containerd: string,
+  { folder, containerd, policy = "none", store = join(folder, "store") }: AgentOptions,
   metrics: string,
-  policy: string,
 ): string => `version = 1
 root = "${join(folder, "agent")}"
 state = "${join(folder, "run")}"
@@ -75,7 +81,7 @@ root = "${agentPaths(folder).snapshots}"
 default-policy = "${policy}"
 [backup.store]
 type = "posix"
-path = "${join(folder, "store")}"
+path = "${store}"
 `;
 
 async function freePort(): Promise<number> {

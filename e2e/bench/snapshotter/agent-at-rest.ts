@@ -3,14 +3,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { launchContainerd, temporaryFolder } from "@aeon/testkit";
 import { agentPaths, startAgent } from "../../servers/agent.ts";
+import { cpuSeconds } from "../process-costs.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
 
 const starts = 7;
 const settleMs = 15_000;
 const watchMs = 30_000;
-/** Clock ticks per second in /proc (`getconf CLK_TCK`), 100 on every Linux that Node runs on. */
-const ticksPerSecond = 100;
 
 /** What the agent costs a node on which nothing happens. */
 export async function* agentAtRest({ signal, progress }: BenchmarkContext): AsyncIterable<Row> {
@@ -55,15 +54,6 @@ export async function* agentAtRest({ signal, progress }: BenchmarkContext): Asyn
     value: (used / (watchMs / 1000)) * 100,
     goal: { of: "value", atMost: 0.2 },
   });
-}
-
-/** User and system time of a process with the children it has waited for. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8");
-  // The program's name stands in brackets and may hold anything; field 14 is the twelfth after it.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  return ticks / ticksPerSecond;
 }
 
 async function residentMegabytes(pid: number): Promise<number> {

@@ -17,7 +17,7 @@ interface Round {
 
 /** Prepare, Mounts and Remove on a chain of layers with durable metadata, by containerd's Go client. */
 export async function* cycles(context: BenchmarkContext): AsyncIterable<Row> {
-  yield* cyclesOn(journaledFolder, context);
+  yield* cyclesOn(() => journaledFolder(), context);
   yield* cyclesOn(ownFolder, context);
 }
 
