@@ -11,10 +11,16 @@ export default defineConfig({
     pool: "threads",
     testTimeout: 10_000,
     restoreMocks: true,
-    projects: readdirSync(packages).map((name) => ({
-      extends: true,
-      test: { name, root: join(packages, name), include: ["src/**/*.test.ts"] },
-    })),
+    projects: [
+      ...readdirSync(packages).map((name) => ({
+        extends: true as const,
+        test: { name, root: join(packages, name), include: ["src/**/*.test.ts"] },
+      })),
+      {
+        extends: true as const,
+        test: { name: "e2e", root: join(import.meta.dirname, "e2e"), include: ["bench/**/*.test.ts"] },
+      },
+    ],
     coverage: { provider: "v8", include: ["packages/*/src/**"], exclude: ["**/gen/**"] },
   },
 });

@@ -20,7 +20,12 @@ export default defineConfig({
       })),
       {
         extends: true as const,
-        test: { name: "e2e", root: join(import.meta.dirname, "e2e"), include: ["**/*.test.ts"] },
+        test: {
+          name: "e2e",
+          root: join(import.meta.dirname, "e2e"),
+          include: ["**/*.test.ts"],
+          exclude: ["bench/**", "**/node_modules/**"],
+        },
       },
     ],
   },
