@@ -7,7 +7,7 @@ export { silentLogger, type LogFacts, type Logger } from "./logger.ts";
 export type { MetricOptions, Metrics } from "./metrics.ts";
 export * from "./plugin.ts";
 export type * from "./snapshot-hooks.ts";
-export type * from "./snapshotter.ts";
+export * from "./snapshotter.ts";
 export type { Database } from "./database/database.ts";
 export { openDatabase, type DatabaseOptions } from "./database/open-database.ts";
 export * as linux from "./linux/index.ts";

@@ -1,4 +1,5 @@
 import type { SnapshotKey } from "./brand.ts";
+import { capability, type Capability } from "./plugin.ts";
 
 /**
  * containerd's snapshot semantics (core/snapshots/snapshotter.go): a committed snapshot is an immutable layer,
@@ -102,3 +103,12 @@ export interface CallContext {
   readonly caller: Caller;
   readonly signal: AbortSignal;
 }
+
+/**
+ * Begins the names of snapshots that plugins make for themselves at the backend. containerd never makes such names:
+ * its second part is a number. They are not listed to callers and callers cannot remove them.
+ */
+export const ownSnapshotPrefix = "aeon/restored/";
+
+/** The snapshotter below all hooks; provided by the snapshotter plugin. */
+export const snapshotBackend: Capability<Snapshotter> = capability("snapshot-backend");

@@ -9,7 +9,7 @@ import type { PackQueue } from "./queue/pack-queue.ts";
 import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
 import type { Restore, RestoreRecords } from "./records/restore-records.ts";
-import type { LayerCache } from "./restore/layer-cache.ts";
+import type { RestoredLayers } from "./restore/restored-layers.ts";
 import type { StoredLayer } from "./store/backup-document.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 
@@ -19,7 +19,7 @@ export interface BackupsOptions {
   readonly bindings: BindingRecords;
   readonly staging: Staging;
   readonly store: BackupStore;
-  readonly layers: LayerCache;
+  readonly layers: RestoredLayers;
   readonly registry: ContainerRegistry | undefined;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */

@@ -99,6 +99,12 @@ export const errors = defineErrors({
     remedy:
       "Make an image of the container with a diff (`nerdctl commit`, `ctr images`), or use its next backup.",
   },
+  RESTORE_NO_ROOM: {
+    code: "unavailable",
+    when: "The disk lacks free bytes or inodes for the layers of a backup, so nothing of them was unpacked.",
+    remedy:
+      "Free the room that the message names, or move the snapshotter's root to a larger disk, and start again.",
+  },
   RESTORE_FAILED: {
     code: "unavailable",
     when: "The layers of a requested backup could not be put under the container, so it must not start.",

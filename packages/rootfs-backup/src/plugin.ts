@@ -7,6 +7,7 @@ import {
   errorMessage,
   Lifetime,
   openDatabase,
+  snapshotBackend,
   type BackupId,
   type Health,
   type Plugin,
@@ -28,9 +29,15 @@ import { BindingRecords } from "./records/binding-records.ts";
 import { LabelledPods } from "./records/labelled-pods.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
+import { fillFrom } from "./restore/fill-folder.ts";
 import { LayerCache } from "./restore/layer-cache.ts";
+import { PreferredLayers } from "./restore/preferred-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
+import type { RestoredLayers } from "./restore/restored-layers.ts";
+import { Room } from "./restore/room.ts";
+import { SnapshotLayers } from "./restore/snapshot-layers.ts";
+import type { BackupStore } from "./store/backup-store.ts";
 import { posixStore } from "./store/posix-store.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
@@ -66,7 +73,7 @@ async function start(
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
   const store = life.use(posixStore(config.store.path ?? join(root, "store"), writerName(root)));
-  const layers = life.use(await LayerCache.open({ path: join(root, "layers"), store, worker, log }));
+  const layers = life.use(await openLayers(context, store, worker));
   const metrics = new BackupMetrics(context.metrics);
   const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
   const packer = new Packer({
@@ -127,6 +134,18 @@ async function start(
   });
   queue.poke();
   return life.keep();
+}
+
+async function openLayers(
+  { root, log, find }: PluginContext<BackupConfig>,
+  store: BackupStore,
+  worker: ArchiveWorker,
+): Promise<RestoredLayers> {
+  const parts = { fill: fillFrom(store, worker), worker, room: new Room(), log };
+  const backend = find(snapshotBackend);
+  const snapshots = backend && new SnapshotLayers({ ...parts, backend });
+  const cache = await LayerCache.open({ ...parts, path: join(root, "layers") });
+  return new PreferredLayers({ snapshots, cache, log });
 }
 
 /** Ends what was started when the rest of the start fails. */

@@ -8,6 +8,7 @@ import {
   Lifetime,
   namespace,
   silentLogger,
+  snapshotBackend,
   snapshotKey,
   type CallContext,
   type Capability,
@@ -22,6 +23,7 @@ import {
   createHookPipeline,
   openContainerRegistry,
   openOverlaySnapshotter,
+  ownSnapshots,
   type ContainerRecord,
   type ContainerSource,
   type HookPipeline,
@@ -110,8 +112,11 @@ export async function startNode({
     openContainerRegistry({ path: join(root, "containers.db"), backend, source: containers }),
   );
   const snapshotter = life.use(createHookPipeline({ backend, log }));
-  for (const hook of registry.hooks) snapshotter.register(hook);
-  const provided = new Map<string, unknown>([[containerRegistry.name, registry]]);
+  for (const hook of [...registry.hooks, ownSnapshots]) snapshotter.register(hook);
+  const provided = new Map<string, unknown>([
+    [containerRegistry.name, registry],
+    [snapshotBackend.name, backend],
+  ]);
   const checks = new Map<string, () => Health>();
   const find = <T>({ name }: Capability<T>): T | undefined => provided.get(name) as T | undefined;
   const plugin = await backupPlugin(workerCommand && { workerCommand }).start({

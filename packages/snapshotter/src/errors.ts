@@ -57,6 +57,11 @@ export const errors = defineErrors({
     when: "Mounts of a committed snapshot are asked for.",
     remedy: "Make a view or an active snapshot on top of it.",
   },
+  SNAPSHOT_PRIVATE: {
+    code: "failed-precondition",
+    when: "Somebody but its plugin asks to remove a snapshot whose name begins with aeon/restored/.",
+    remedy: "Leave it: the plugin removes it when no container needs it.",
+  },
   SNAPSHOT_HAS_CHILDREN: {
     code: "failed-precondition",
     when: "A snapshot is to be removed that others are made on.",

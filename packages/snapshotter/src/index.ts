@@ -3,6 +3,7 @@ export { openOverlaySnapshotter, type OverlaySnapshotterOptions } from "./overla
 export { serveSnapshotter, type ServeSnapshotterOptions } from "./server/serve.ts";
 export { openAuditLog, type AuditLine, type AuditLog, type AuditLogOptions } from "./hooks/audit-log.ts";
 export { operationMetrics } from "./hooks/operation-metrics.ts";
+export { ownSnapshots } from "./hooks/own-snapshots.ts";
 export { createHookPipeline, type HookPipeline, type HookPipelineOptions } from "./hooks/pipeline.ts";
 export type { HookStatus } from "./hooks/registered-hooks.ts";
 export {

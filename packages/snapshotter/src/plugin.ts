@@ -6,6 +6,7 @@ import {
   containerRegistry,
   definePlugin,
   Lifetime,
+  snapshotBackend,
   watchedNamespaces,
   type Capability,
   type PluginContext,
@@ -102,6 +103,7 @@ export const snapshotterPlugin = definePlugin({
       );
       reopenOnHangup(runtime, life);
       context.provide(snapshotterRuntime, runtime);
+      context.provide(snapshotBackend, runtime.backend);
       context.provide(containerRegistry, runtime.containers);
       context.health("hooks", () => runtime.pipeline.health());
       context.health("container-registry", () => runtime.containers.health());

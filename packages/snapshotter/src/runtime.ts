@@ -11,6 +11,7 @@ import {
 import type { Client } from "@aeon/containerd";
 import { openAuditLog, type AuditLog } from "./hooks/audit-log.ts";
 import { operationMetrics } from "./hooks/operation-metrics.ts";
+import { ownSnapshots } from "./hooks/own-snapshots.ts";
 import { createHookPipeline, type HookPipeline } from "./hooks/pipeline.ts";
 import { openOverlaySnapshotter } from "./overlay/open.ts";
 import { containerdSource } from "./registry/containerd-source.ts";
@@ -83,6 +84,7 @@ export async function openSnapshotterRuntime(
       ...(auditLog ? [auditLog.hook] : []),
       ...(metrics ? [operationMetrics(metrics)] : []),
       ...containers.hooks,
+      ownSnapshots,
     ];
     for (const hook of hooks) pipeline.register(hook);
     return new Runtime({ life, backend, pipeline, containers, auditLog, socket: options.socket, log });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { linux } from "@aeon/core";
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
+import { errnoOf, linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
 import { ByteReader } from "./byte-reader.ts";
@@ -84,7 +84,7 @@ export interface UnpackRequest {
   /** The file that holds the blob. */
   readonly source: string;
   readonly layer: VerifiableLayer;
-  /** The folder to make and fill; must not exist. */
+  /** The folder to fill; is made unless it is there and empty. */
   readonly target: string;
   readonly overlay: OverlayNamespace;
 }
@@ -94,7 +94,7 @@ export interface UnpackRequest {
  * count was right; when it rejects, the folder must be removed. Throws the errors of extractLayer and readFrames.
  */
 export async function unpackFile({ source, layer, target, overlay }: UnpackRequest): Promise<void> {
-  mkdirSync(target, { mode: 0o700 });
+  makeEmpty(target);
   const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const bytes = new ByteReader(readFrames(fd, layer));
@@ -105,6 +105,14 @@ export async function unpackFile({ source, layer, target, overlay }: UnpackReque
     closeSync(fd);
   }
   await flush(target);
+}
+
+function makeEmpty(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST" || readdirSync(folder).length > 0) throw error;
+  }
 }
 
 async function flush(folder: string): Promise<void> {

@@ -7,15 +7,19 @@ import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import { reached } from "../capture/steps.ts";
 import { exists } from "../capture/staging.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
-import type { BackupStore } from "../store/backup-store.ts";
 import { hexOf } from "../store/digest.ts";
 import { syncFolder } from "../store/durable-files.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
+import type { FillFolder } from "./fill-folder.ts";
+import type { RestoredLayers } from "./restored-layers.ts";
+import type { Room } from "./room.ts";
 
 export interface LayerCacheOptions {
   /** The cache's folder; on the file system of the snapshots or any other that overlayfs takes as lower. */
   readonly path: string;
-  readonly store: BackupStore;
+  readonly fill: FillFolder;
+  readonly room: Room;
+  /** Deletes folders. */
   readonly worker: ArchiveWorker;
   readonly log: Logger;
 }
@@ -26,7 +30,7 @@ const temporaryPrefix = "tmp-";
  * Unpacked layers, each once, as `<hex>/fs` (`<hex>.user/fs` for mounts with `userxattr`). A folder of that name
  * is complete, verified, on disk, and never changes.
  */
-export class LayerCache implements AsyncDisposable {
+export class LayerCache implements RestoredLayers {
   readonly #options: LayerCacheOptions;
   readonly #life = new Lifetime();
   readonly #running = new Map<string, Promise<string>>();
@@ -43,16 +47,11 @@ export class LayerCache implements AsyncDisposable {
     return new LayerCache(options);
   }
 
-  /**
-   * The folder of the unpacked layer, unpacking it if need be. The work goes on when the caller gives up, and
-   * the next caller joins it. Rejects with what is wrong with the layer; nothing is left of it then.
-   */
   async ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
     const name = overlay === "user" ? `${hexOf(layer.digest)}.user` : hexOf(layer.digest);
     return this.#running.get(name) ?? this.#start({ name, layer, overlay });
   }
 
-  /** Deletes leftovers of interrupted work, and layers that nobody uses and nobody asked for within the grace. */
   async sweep(inUse: () => ReadonlySet<string>, graceMs: number): Promise<readonly string[]> {
     const { path, worker, log } = this.#options;
     const removed: string[] = [];
@@ -106,18 +105,14 @@ export class LayerCache implements AsyncDisposable {
   }
 
   async #unpack(folder: string, { name, layer, overlay }: Wanted): Promise<void> {
-    const { path, store, worker } = this.#options;
+    const { path, fill, room, worker } = this.#options;
     const { signal } = this.#life;
+    const { digest } = layer;
     const temporary = join(path, `${temporaryPrefix}${name}-${randomBytes(6).toString("hex")}`);
-    const source = await store.openLayer(layer, signal);
-    const { digest, size, diffId, rawSize, entries } = layer;
+    using _ = await room.take(path, layer);
     try {
       await mkdir(temporary, { mode: 0o700 });
-      const target = join(temporary, "fs");
-      await worker.unpack(
-        { source, target, overlay, layer: { digest, size, diffId, rawSize, entries } },
-        signal,
-      );
+      await fill({ layer, overlay, target: join(temporary, "fs") }, signal);
       reached("unpacked", digest);
       await syncFolder(temporary);
       await publishFolder(temporary, folder);

@@ -20,14 +20,14 @@ import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import type { Restore, RestoreRecords } from "../records/restore-records.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import { dressUpperdir } from "./dress-upperdir.ts";
-import type { LayerCache } from "./layer-cache.ts";
 import { layeredMounts, workdirOf } from "./layered-mounts.ts";
+import type { RestoredLayers } from "./restored-layers.ts";
 
 export interface RestorerOptions {
   readonly registry: ContainerRegistry | undefined;
   readonly restores: RestoreRecords;
   readonly bindings: BindingRecords;
-  readonly layers: LayerCache;
+  readonly layers: RestoredLayers;
   /** The chain of a backup, once it is stored; waits for one that is still being packed. */
   readonly chainOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<readonly StoredLayer[]>;
   readonly log: Logger;
