@@ -137,12 +137,13 @@ async function start(
 }
 
 async function openLayers(
-  { root, log, find }: PluginContext<BackupConfig>,
+  context: PluginContext<BackupConfig>,
   store: BackupStore,
   worker: ArchiveWorker,
 ): Promise<RestoredLayers> {
+  const { root, log } = context;
   const parts = { fill: fillFrom(store, worker), worker, room: new Room(), log };
-  const backend = find(snapshotBackend);
+  const backend = context.find(snapshotBackend);
   const snapshots = backend && new SnapshotLayers({ ...parts, backend });
   const cache = await LayerCache.open({ ...parts, path: join(root, "layers") });
   return new PreferredLayers({ snapshots, cache, log });

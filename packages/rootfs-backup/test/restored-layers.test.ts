@@ -134,7 +134,7 @@ test.for(kinds)("what a killed process left unfinished is deleted (%s)", async (
   pending.catch(() => {});
   await expect.poll(async () => (await home.everything()).length).toBe(1);
   await using again = await home.reopened();
-  await expect(pending).rejects.toThrow();
+  await expect(pending).rejects.toThrow("lifetime ended");
   await again.layers.sweep(() => new Set([layer.digest]), 3_600_000);
   expect(await again.everything()).toEqual([]);
 });
