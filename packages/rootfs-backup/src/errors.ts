@@ -110,4 +110,19 @@ export const errors = defineErrors({
     when: "The layers of a requested backup could not be put under the container, so it must not start.",
     remedy: "Remove the cause that the message names and start the container again.",
   },
+  EXPORT_BASE_MISSING: {
+    code: "not-found",
+    when: "The image that a backup lies on, or a layer of it, is neither in containerd nor in what --base names.",
+    remedy: "Pull the image again, or give it as an OCI image layout (folder or tar) with --base.",
+  },
+  EXPORT_BASE_DIFFERENT: {
+    code: "failed-precondition",
+    when: "The image of that name is not the one that the backup was made upon: its layers differ.",
+    remedy: "Give the former image as an OCI image layout with --base.",
+  },
+  EXPORT_BLOB_DAMAGED: {
+    code: "data-loss",
+    when: "A layer read for an export does not match its digest or size; what was written is removed.",
+    remedy: "Verify the backup (`aeonctl backup verify`), or pull the image again.",
+  },
 });
