@@ -229,7 +229,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
         await client.import(createReadStream(await write(dir, await base(dir), [source])));
         expect(difference(wanted, await treeOf("localhost/exported:1", dir))).toEqual([]);
       }),
-      { seed, numRuns: 15, endOnFailure: true },
+      { seed, numRuns: 8, endOnFailure: true },
     );
   });
 

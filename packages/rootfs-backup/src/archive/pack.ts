@@ -8,7 +8,7 @@ import { byBytes, layerName, opaqueMarker, whiteoutName } from "./names.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
-import { blockSize, padding, type TarEntry } from "./tar-entry.ts";
+import { blockSize, padding, type TarEntry, type Xattr } from "./tar-entry.ts";
 import { encodeHeader } from "./tar-header.ts";
 import type { TocData } from "./toc-entry.ts";
 import type { TocWriter } from "./toc-writer.ts";
@@ -157,7 +157,8 @@ class Packer implements Disposable {
     if (first !== undefined) {
       this.#report.count("links");
       const link = { ...entry.attributes, xattrs: [], type: "link" as const, size: 0 };
-      await this.#header({ ...link, path: path.archive, target: first.archive });
+      const xattrs = entry.attributes.xattrs.filter(isCapability);
+      await this.#header({ ...link, xattrs, path: path.archive, target: first.archive });
       await this.#toc.add({ ...link, ...unmarked, path: path.real, target: first.real });
       return;
     }
@@ -267,6 +268,9 @@ class Packer implements Disposable {
     await this.#writer.write(encodeHeader(entry));
   }
 }
+
+/** Other tools give a link its owner again, which takes the file's capabilities away. */
+const isCapability = ({ name }: Xattr): boolean => name.toString("latin1") === "security.capability";
 
 const empty = Buffer.alloc(0);
 const dot = Buffer.from(".");
