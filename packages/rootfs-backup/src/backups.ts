@@ -137,7 +137,8 @@ export class Backups implements BackupService {
 
   async settled(signal: AbortSignal): Promise<void> {
     const changes = on(this.#events, "change", { signal });
-    const isDone = () => this.#options.records.unfinished().length === 0;
+    const isDone = () =>
+      this.#options.records.unfinished().every((record) => this.#queue?.isIdle(record) ?? false);
     const iterator = changes[Symbol.asyncIterator]();
     while (!isDone()) await iterator.next();
   }

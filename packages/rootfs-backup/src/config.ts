@@ -32,6 +32,15 @@ export const backupConfig = v.strictObject({
     ),
     "label",
   ),
+  "on-restart": v.optional(
+    v.pipe(
+      v.picklist(["keep", "fresh"]),
+      v.description(
+        "what a kept container gets that is restarted in its pod, when no label says otherwise: its predecessor's files, or none",
+      ),
+    ),
+    "keep",
+  ),
   concurrency: v.optional(v.pipe(whole(1, 16), v.description("layers packed at the same time, 1 to 16")), 1),
   "compression-level": v.optional(
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),

@@ -48,6 +48,11 @@ export const errors = defineErrors({
     when: "A snapshot that has to be kept could not be moved to staging yet, so its removal is refused.",
     remedy: "Remove the cause that the message names; containerd tries again by itself.",
   },
+  PREDECESSOR_RUNNING: {
+    code: "unavailable",
+    when: "A container was to replace one of its pod, and to keep its files, while that one has not ended.",
+    remedy: "End the earlier container; kubelet starts the later one again by itself.",
+  },
   STAGING_FULL: {
     code: "failed-precondition",
     when: "Captured layers that wait to be stored exceed the staging limit, so further removals are refused.",

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { containerdClient } from "@aeon/containerd";
 import {
   containerRegistry,
   definePlugin,
@@ -18,7 +19,10 @@ import { backupService } from "./backup-service.ts";
 import { Backups } from "./backups.ts";
 import { captureHook } from "./capture/capture-hook.ts";
 import { Capturer } from "./capture/capturer.ts";
+import { Pods } from "./capture/pods.ts";
+import { Restarts } from "./capture/restarts.ts";
 import { Staging } from "./capture/staging.ts";
+import { containerdTasks } from "./capture/tasks.ts";
 import { backupConfig, type BackupConfig } from "./config.ts";
 import { errors } from "./errors.ts";
 import { PackQueue } from "./queue/pack-queue.ts";
@@ -26,7 +30,7 @@ import { Packer } from "./queue/packer.ts";
 import { reconcile } from "./queue/reconcile.ts";
 import { BackupRecords } from "./records/backup-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
-import { LabelledPods } from "./records/labelled-pods.ts";
+import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
 import { fillFrom } from "./restore/fill-folder.ts";
@@ -76,6 +80,21 @@ async function start(
   const layers = life.use(await openLayers(context, store, worker));
   const metrics = new BackupMetrics(context.metrics);
   const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
+  const pods = new Pods(registry, new PodRecords(database), now);
+  const client = context.find(containerdClient);
+  const restarts: Restarts = new Restarts({
+    policy: config["default-policy"],
+    onRestart: config["on-restart"],
+    registry,
+    backups: records,
+    bindings,
+    pods,
+    staging,
+    tasks: client && containerdTasks(client),
+    log,
+    now,
+    onSettled: () => queue.pokeSoon(),
+  });
   const packer = new Packer({
     backups: records,
     staging,
@@ -87,12 +106,13 @@ async function start(
     now,
     onPacked: (facts) => metrics.packed(facts),
   });
-  const queue = life.use(
+  const queue: PackQueue = life.use(
     new PackQueue({
       backups: records,
       staging,
       packer,
       worker,
+      restarts,
       concurrency: config.concurrency,
       log,
       now,
@@ -100,13 +120,15 @@ async function start(
     }),
   );
   backups.follow(queue);
+  bindings.onRelease(() => queue.pokeSoon());
   const capturer = new Capturer({
     policy: config["default-policy"],
     stagingLimit: config["staging-limit"],
     registry,
     backups: records,
     bindings,
-    labelledPods: new LabelledPods(database),
+    pods,
+    restarts,
     staging,
     log,
     now,
@@ -117,12 +139,13 @@ async function start(
     restores,
     bindings,
     layers,
+    restarts,
     chainOf: (id, signal) => backups.chainOf(id, signal),
     log,
     now,
   });
   const strangers = await reconcile({ backups: records, staging, capturer, log });
-  life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, metrics })));
+  life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, restarts, metrics })));
   life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
   context.provide(backupService, backups);
   watchHealth(context, { records, staging, strangers, limit: config["staging-limit"] });

@@ -2,6 +2,7 @@ import type { SnapshotHook } from "@aeon/core";
 import type { BackupMetrics } from "../backup-metrics.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
 import type { Capturer } from "./capturer.ts";
+import type { Restarts } from "./restarts.ts";
 
 /** A capture is a rename and two small transactions; only a disk in trouble takes longer. */
 const captureTimeoutMs = 10_000;
@@ -9,6 +10,7 @@ const captureTimeoutMs = 10_000;
 export interface CaptureHookOptions {
   readonly capturer: Capturer;
   readonly bindings: BindingRecords;
+  readonly restarts: Restarts;
   readonly metrics: BackupMetrics;
 }
 
@@ -16,7 +18,7 @@ export interface CaptureHookOptions {
  * Captures before the removal, so that a removal that is answered implies a layer that is safe. Runs after the
  * hooks that watch, and refuses rather than loses.
  */
-export function captureHook({ capturer, bindings, metrics }: CaptureHookOptions): SnapshotHook {
+export function captureHook({ capturer, bindings, restarts, metrics }: CaptureHookOptions): SnapshotHook {
   return {
     name: "backup-capture",
     order: 100,
@@ -32,7 +34,9 @@ export function captureHook({ capturer, bindings, metrics }: CaptureHookOptions)
       return undefined;
     },
     async postRemove({ key }, outcome) {
-      if (outcome.ok || outcome.error.code === "not-found") await bindings.release(key);
+      if (!outcome.ok && outcome.error.code !== "not-found") return undefined;
+      restarts.left(key);
+      await bindings.release(key);
       return undefined;
     },
   };

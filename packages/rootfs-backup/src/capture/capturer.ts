@@ -1,6 +1,4 @@
-import { existsSync, opendirSync } from "node:fs";
 import {
-  containerId,
   errorMessage,
   isAeonError,
   toAeonError,
@@ -8,21 +6,21 @@ import {
   type ContainerRegistry,
   type HookContext,
   type Logger,
-  type SnapshotInfo,
   type SnapshotKey,
 } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
-import type { BackupRecord, NewBackup } from "../records/backup-record.ts";
-import type { Binding, BindingRecords } from "../records/binding-records.ts";
-import type { LabelledPods } from "../records/labelled-pods.ts";
-import { newBackupId } from "../store/backup-id.ts";
-import type { BackupIdentity } from "../store/backup-document.ts";
-import { enabledLabel, mustKeep, type DefaultPolicy } from "./policy.ts";
+import type { BackupRecord } from "../records/backup-record.ts";
+import type { BindingRecords } from "../records/binding-records.ts";
+import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
+import { newBackup, triggerOf, type Found } from "./new-backup.ts";
+import type { Pods } from "./pods.ts";
+import { mustKeep, type DefaultPolicy } from "./policy.ts";
+import type { Restarts } from "./restarts.ts";
 import { containerKey } from "./snapshot-key.ts";
 import { exists, type Staging } from "./staging.ts";
 import { reached } from "./steps.ts";
-import { writableLayer, type WritableLayer } from "./writable-layer.ts";
+import type { WritableLayer } from "./writable-layer.ts";
 
 export interface CapturerOptions {
   readonly policy: DefaultPolicy;
@@ -31,7 +29,8 @@ export interface CapturerOptions {
   readonly registry: ContainerRegistry | undefined;
   readonly backups: BackupRecords;
   readonly bindings: BindingRecords;
-  readonly labelledPods: LabelledPods;
+  readonly pods: Pods;
+  readonly restarts: Restarts;
   readonly staging: Staging;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
@@ -93,55 +92,52 @@ export class Capturer {
   }
 
   async #capture(key: SnapshotKey, context: Context): Promise<BackupRecord | undefined> {
-    const { policy, registry, backups, bindings, log } = this.#options;
+    const { policy, registry, backups, bindings, pods, log } = this.#options;
     const parts = containerKey(key);
-    if (parts === undefined || policy === "none") return undefined;
-    const entry = await this.#entry(key, context.signal);
-    const info = await stat(key, context);
+    if (parts === undefined) return undefined;
+    const info = await statSnapshot(key, context);
     if (info?.kind !== "active") return undefined;
     const earlier = backups.ofSnapshot(key, info.createdAt);
     if (earlier !== undefined) return this.#again(earlier);
-    if (entry?.sandbox === true) await this.#rememberPod(entry);
-    const podEnabled = entry?.pod !== undefined && this.#podEnabled(entry.pod.uid);
-    if (!mustKeep({ policy, entry, snapshotLabels: info.labels, podEnabled })) return undefined;
+    if (policy === "none") return undefined;
+    const entry = await this.#entry(key, context.signal);
+    if (entry?.sandbox === true) await pods.remember(entry);
+    if (!mustKeep({ policy, entry, snapshotLabels: info.labels, podLabels: pods.labelsOf(entry) }))
+      return undefined;
     const layer = await this.#layer(key, context);
     if (layer === undefined) return undefined;
     const binding = boundTo(bindings.get(key), info);
-    if (binding === undefined && isEmpty(layer.upperdir)) return undefined;
+    if (binding === undefined && isEmptyFolder(layer.upperdir)) return undefined;
     this.#assertRoom(key);
-    const identity = identityOf(key, entry, parts);
-    const record = await this.#intend({ key, info, layer, identity, binding });
-    const staged = await this.resume(record);
+    const staged = await this.resume(await this.#intend({ key, parts, info, layer, entry, binding }));
     await registry?.transition(key, "backing-up").catch((error: unknown) => {
       log.debug(
         { snapshot: key, error: toAeonError(error, "transition").message },
         "container state not changed",
       );
     });
+    const { trigger, identity } = staged;
     log.info(
-      { snapshot: key, backup: staged.id, container: identity.containerId },
+      { snapshot: key, backup: staged.id, container: identity.containerId, trigger },
       "writable layer captured",
     );
     return staged;
   }
 
-  async #intend({ key, info, layer, identity, binding }: Intent): Promise<BackupRecord> {
+  async #intend(found: Found): Promise<BackupRecord> {
     const { backups, now } = this.#options;
-    const createdAt = now();
-    const backup: NewBackup = {
-      id: newBackupId(new Date(Number(createdAt / 1_000_000n))),
-      snapshotKey: key,
-      snapshotCreated: info.createdAt,
-      upperdir: layer.upperdir,
-      overlay: layer.overlay,
-      ...(layer.idMaps !== undefined && { idMaps: layer.idMaps }),
-      identity,
-      createdAt,
-      ...(binding !== undefined && { parent: { id: binding.backup, layers: binding.layers } }),
-    };
+    const how = { trigger: triggerOf(found.entry), consistency: "exact", final: true } as const;
+    const backup = newBackup(found, how, now());
     await backups.intend(backup);
     reached("intended", backup.id);
-    return { ...backup, state: "intent", discarded: false, attempts: 0, nextAttemptAt: 0n };
+    return {
+      ...backup,
+      state: "intent",
+      place: "staging",
+      discarded: false,
+      attempts: 0,
+      nextAttemptAt: 0n,
+    };
   }
 
   /** What is known of the container; containerd is asked when that is nothing. */
@@ -152,20 +148,10 @@ export class Capturer {
     return (await registry.learn(key, signal)) ?? known;
   }
 
-  #podEnabled(uid: string): boolean {
-    const { registry, labelledPods } = this.#options;
-    const sandbox = registry?.list().find((entry) => entry.sandbox && entry.pod?.uid === uid);
-    return sandbox?.labels[enabledLabel] === "true" || labelledPods.has(uid);
-  }
-
-  async #rememberPod({ pod, labels }: ContainerEntry): Promise<void> {
-    const { labelledPods, now } = this.#options;
-    if (pod !== undefined && labels[enabledLabel] === "true") await labelledPods.remember(pod.uid, now());
-  }
-
   /** A removal that is repeated, by containerd or after a crash. */
   async #again(earlier: BackupRecord): Promise<BackupRecord | undefined> {
     const { backups, staging, log } = this.#options;
+    if (earlier.place === "snapshot") return this.#leave(earlier);
     if (earlier.state !== "intent") return earlier;
     if ((await exists(earlier.upperdir)) || (await staging.has(earlier.id))) return this.resume(earlier);
     log.error(
@@ -177,20 +163,27 @@ export class Capturer {
     return undefined;
   }
 
-  async #layer(key: SnapshotKey, { backend, caller, signal }: Context): Promise<WritableLayer | undefined> {
-    const layer = writableLayer(await backend.mounts({ key }, { caller, signal }));
-    if (layer === undefined)
-      throw errors.UPPERDIR_UNKNOWN(
-        `snapshot ${key} has to be kept but is neither an overlay nor a bind mount`,
-      );
-    if (!existsSync(layer.upperdir)) {
-      this.#options.log.error(
-        { snapshot: key, upperdir: layer.upperdir },
-        "writable layer is missing, nothing to capture",
-      );
-      return undefined;
-    }
-    this.#options.staging.assertSameDevice(layer.upperdir);
+  /** A layer that was backed up where it lies moves out of its snapshot while it is needed, and else goes with it. */
+  async #leave(record: BackupRecord): Promise<BackupRecord> {
+    const { backups, restarts, staging, onStaged } = this.#options;
+    const { id, snapshotKey: key, state, upperdir } = record;
+    restarts.assertNotStarting(record);
+    if (state === "stored" && restarts.mayGo(id)) return record;
+    if (state !== "stored") this.#assertRoom(key);
+    staging.assertSameDevice(upperdir);
+    await staging.take(upperdir, id);
+    await backups.moved(id);
+    reached("staged", id);
+    const moved = backups.get(id) ?? record;
+    onStaged(moved);
+    return moved;
+  }
+
+  async #layer(key: SnapshotKey, context: Context): Promise<WritableLayer | undefined> {
+    const { log, staging } = this.#options;
+    const layer = await findLayer(key, context);
+    if (layer === undefined) log.error({ snapshot: key }, "writable layer is missing, nothing to capture");
+    else staging.assertSameDevice(layer.upperdir);
     return layer;
   }
 
@@ -203,51 +196,4 @@ export class Capturer {
       { details: { waiting: bytes, limit: stagingLimit } },
     );
   }
-}
-
-interface Intent {
-  readonly key: SnapshotKey;
-  readonly info: SnapshotInfo;
-  readonly layer: WritableLayer;
-  readonly identity: BackupIdentity;
-  readonly binding: Binding | undefined;
-}
-
-/** Undefined when the snapshot is gone, which the removal itself will answer. */
-async function stat(
-  key: SnapshotKey,
-  { backend, caller, signal }: Context,
-): Promise<SnapshotInfo | undefined> {
-  try {
-    return await backend.stat({ key }, { caller, signal });
-  } catch (error) {
-    if (isAeonError(error, "not-found")) return undefined;
-    throw error;
-  }
-}
-
-const boundTo = (binding: Binding | undefined, info: SnapshotInfo): Binding | undefined =>
-  binding?.snapshotCreated === info.createdAt ? binding : undefined;
-
-/** Reads the start of the folder only, which takes microseconds. */
-function isEmpty(path: string): boolean {
-  using folder = opendirSync(path);
-  return folder.readSync() === null;
-}
-
-function identityOf(
-  key: SnapshotKey,
-  entry: ContainerEntry | undefined,
-  parts: { readonly namespace: string; readonly clientKey: string },
-): BackupIdentity {
-  return {
-    namespace: entry?.namespace ?? parts.namespace,
-    containerId: entry?.containerId ?? containerId(parts.clientKey),
-    snapshotKey: key,
-    labels: { ...entry?.labels },
-    ...(entry?.image !== undefined && { image: entry.image }),
-    ...(entry?.pod !== undefined && { pod: entry.pod }),
-    ...(entry?.exit !== undefined && { exit: { code: entry.exit.code, at: String(entry.exit.at) } }),
-    ...(entry?.outOfMemory !== undefined && { outOfMemory: entry.outOfMemory }),
-  };
 }

@@ -6,6 +6,7 @@ export type Step =
   | "moved"
   | "synced"
   | "staged"
+  | "settled"
   | "packed"
   | "layer-stored"
   | "backup-stored"

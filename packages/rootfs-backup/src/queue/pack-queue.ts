@@ -1,4 +1,5 @@
 import { errorMessage, Lifetime, type BackupId, type Logger } from "@aeon/core";
+import type { Restarts } from "../capture/restarts.ts";
 import type { Staging } from "../capture/staging.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
@@ -11,6 +12,7 @@ export interface PackQueueOptions {
   readonly staging: Staging;
   readonly packer: Packer;
   readonly worker: ArchiveWorker;
+  readonly restarts: Restarts;
   /** Layers packed at the same time. */
   readonly concurrency: number;
   readonly log: Logger;
@@ -67,13 +69,13 @@ export class PackQueue implements AsyncDisposable {
     const at = now();
     let next: bigint | undefined;
     for (const record of backups.unfinished()) {
-      if (record.state === "intent" || this.#running.has(record.id)) continue;
+      if (this.#running.has(record.id) || !this.#isReady(record)) continue;
       if (record.nextAttemptAt <= at && this.#running.size < concurrency) {
         this.#start(record);
         continue;
       }
       if (record.nextAttemptAt > at) next = earlier(next, record.nextAttemptAt);
-      if (record.stagedBytes === undefined) this.#measure(record);
+      if (record.place === "staging" && record.stagedBytes === undefined) this.#measure(record);
     }
     if (next !== undefined)
       this.#timer = setTimeout(() => this.poke(), Number((next - at) / 1_000_000n) + 1).unref();
@@ -81,6 +83,19 @@ export class PackQueue implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#life[Symbol.asyncDispose]();
+  }
+
+  /** Backups that nothing is left to do for now: what they wait for pokes. */
+  isIdle(record: BackupRecord): boolean {
+    return record.state === "stored" && !this.#running.has(record.id) && !this.#isReady(record);
+  }
+
+  /** Whether there is something to do: what others stand on stays, and what stands on others comes after them. */
+  #isReady(record: BackupRecord): boolean {
+    const { packer, restarts } = this.#options;
+    if (record.state === "intent") return false;
+    if (record.state === "staged") return packer.layersBelow(record) !== undefined;
+    return record.place === "snapshot" || !restarts.isNeeded(record.id);
   }
 
   #start(record: BackupRecord): void {
@@ -112,13 +127,15 @@ export class PackQueue implements AsyncDisposable {
   }
 
   async #work(record: BackupRecord): Promise<void> {
-    const { packer, backups, log, now } = this.#options;
+    const { packer, restarts, backups, log, now } = this.#options;
     const { signal } = this.#life;
+    const { id, place } = record;
     try {
       if (record.state === "staged") await packer.store(record, signal);
-      await packer.discard(record, signal);
+      if (backups.get(id)?.place === "snapshot" || restarts.mayGo(id)) await packer.discard(record, signal);
     } catch (error) {
-      if (signal.aborted) return;
+      // A layer that was moved while it was read is read again from where it is now.
+      if (signal.aborted || backups.get(id)?.place !== place) return;
       const wait = backOff(record.attempts + 1);
       log.warn(
         { backup: record.id, attempt: record.attempts + 1, retryInMs: wait, error: errorMessage(error) },

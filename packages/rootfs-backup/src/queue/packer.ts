@@ -5,6 +5,7 @@ import { errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon
 import { layerFiles } from "../archive/blob-descriptor.ts";
 import type { Staging } from "../capture/staging.ts";
 import { reached } from "../capture/steps.ts";
+import { errors } from "../errors.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
@@ -41,14 +42,22 @@ export class Packer {
     this.#options = options;
   }
 
+  /** The layers below a backup; undefined while the backup that it stands on is not stored itself. */
+  layersBelow({ parent }: BackupRecord): readonly StoredLayer[] | undefined {
+    return parent === undefined ? [] : (parent.layers ?? this.#options.backups.get(parent.id)?.layers);
+  }
+
   async store(record: BackupRecord, signal: AbortSignal): Promise<void> {
     const { backups, staging, store, worker, registry, level, log, now, onPacked } = this.#options;
     const { id } = record;
+    const below = this.layersBelow(record);
+    if (below === undefined)
+      throw errors.BACKUP_NOT_STORED(`backup ${record.parent?.id}, on which ${id} stands, is not stored yet`);
     const startedAt = performance.now();
     const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
     try {
       const request = {
-        source: staging.layer(id),
+        source: record.place === "snapshot" ? record.upperdir : staging.layer(id),
         target: file,
         overlay: record.overlay,
         idMaps: record.idMaps,
@@ -61,10 +70,12 @@ export class Packer {
       const isEmpty = layer.entries === emptyEntries && record.parent !== undefined;
       if (!isEmpty) await store.putLayer(file, own);
       reached("layer-stored", id);
-      const stored = await store.putBackup(documentOf(record, isEmpty ? [] : [own], report));
+      const layers = isEmpty ? below : [...below, own];
+      const stored = await store.putBackup(documentOf(record, layers, report));
       reached("backup-stored", id);
       const size = isEmpty ? 0 : layer.size;
-      await backups.stored(id, { digest: stored.digest, size, location: stored.location, storedAt: now() });
+      const { digest, location } = stored;
+      await backups.stored(id, { digest, size, location, storedAt: now(), layers });
       reached("recorded", id);
       log.info(
         { backup: id, bytes: size, entries: layer.entries, deviations: report.deviationCount },
@@ -84,10 +95,10 @@ export class Packer {
     });
   }
 
-  /** Deletes the staged copy of a stored backup. */
+  /** Deletes the staged copy of a stored backup; a layer that is still in its snapshot goes with that one. */
   async discard({ id }: BackupRecord, signal: AbortSignal): Promise<void> {
     const { backups, staging, worker } = this.#options;
-    await worker.remove(staging.folder(id), signal);
+    if (backups.get(id)?.place === "staging") await worker.remove(staging.folder(id), signal);
     reached("discarded", id);
     await backups.discarded(id);
   }
@@ -95,17 +106,19 @@ export class Packer {
 
 function documentOf(
   record: BackupRecord,
-  own: readonly StoredLayer[],
+  layers: readonly StoredLayer[],
   report: BackupDocument["report"],
 ): BackupDocument {
-  const { id, identity, createdAt, parent } = record;
+  const { id, identity, createdAt, parent, trigger, consistency } = record;
   return {
     format: 1,
     id,
     identity,
     createdAt: String(createdAt),
+    trigger,
+    consistency,
     ...(parent !== undefined && { parent: parent.id }),
-    layers: [...(parent?.layers ?? []), ...own],
+    layers: [...layers],
     report,
   };
 }

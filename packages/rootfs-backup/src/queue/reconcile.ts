@@ -1,6 +1,7 @@
 import type { BackupId, Logger } from "@aeon/core";
 import type { Capturer } from "../capture/capturer.ts";
 import { exists, type Staging } from "../capture/staging.ts";
+import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 
 export interface ReconcileOptions {
@@ -10,6 +11,16 @@ export interface ReconcileOptions {
   readonly log: Logger;
 }
 
+/** A layer that was backed up where it lay may have been moved, or have gone with its snapshot. */
+async function reconcileInPlace(
+  { id, state, upperdir }: BackupRecord,
+  { backups, staging, log }: ReconcileOptions,
+): Promise<void> {
+  if (await staging.has(id)) await backups.moved(id);
+  else if (state === "staged" && !(await exists(upperdir)))
+    log.error({ backup: id, upperdir }, "writable layer vanished before it was stored");
+}
+
 /**
  * Puts right what the last process left half done, before new work starts. Gives the folders in staging that no
  * record names: they are kept, since they may be somebody's only copy.
@@ -17,7 +28,8 @@ export interface ReconcileOptions {
 export async function reconcile(options: ReconcileOptions): Promise<readonly BackupId[]> {
   const { backups, staging, capturer, log } = options;
   for (const record of backups.unfinished()) {
-    const { id, state, upperdir } = record;
+    const { id, state, place, upperdir } = record;
+    if (place === "snapshot") await reconcileInPlace(record, options);
     if (state !== "intent") continue;
     if (await staging.has(id)) {
       await capturer.resume(record);

@@ -1,5 +1,6 @@
 import { backupId, snapshotKey, type BackupId, type SnapshotKey } from "@aeon/core";
 import * as v from "valibot";
+import { consistencySchema, triggerSchema, type Consistency, type Trigger } from "../capture/trigger.ts";
 import type { IdMaps } from "../archive/id-map.ts";
 import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import {
@@ -12,10 +13,13 @@ import {
 import { integer, optionalInteger, optionalText, text, type Row } from "./row.ts";
 
 /**
- * `intent`: the layer may or may not have been moved. `staged`: it is in the staging folder.
+ * `intent`: the layer may or may not have been moved. `staged`: it is safe on this host, where {@link Place} says.
  * `stored`: it is in the store.
  */
 export type BackupState = "intent" | "staged" | "stored";
+
+/** `snapshot`: the layer of a dead container, still where it was made. `staging`: in the staging folder. */
+export type Place = "snapshot" | "staging";
 
 /** What has to be known before a layer is touched. */
 export interface NewBackup {
@@ -23,19 +27,27 @@ export interface NewBackup {
   readonly snapshotKey: SnapshotKey;
   /** Tells a snapshot from a later one of the same key; nanoseconds since the epoch. */
   readonly snapshotCreated: bigint;
+  /** The image's top layer. */
+  readonly snapshotParent?: SnapshotKey;
   /** Where the layer was. */
   readonly upperdir: string;
   readonly overlay: OverlayNamespace;
   readonly idMaps?: IdMaps;
   readonly identity: BackupIdentity;
-  /** What the container had been restored from. */
-  readonly parent?: { readonly id: BackupId; readonly layers: readonly StoredLayer[] };
+  /** What the container had been restored from. The layers are absent while that backup is not stored itself. */
+  readonly parent?: { readonly id: BackupId; readonly layers?: readonly StoredLayer[] };
   readonly createdAt: bigint;
+  /** Why it was taken. */
+  readonly trigger: Trigger;
+  readonly consistency: Consistency;
+  /** True for what a snapshot ends as, of which there is one; false for what was taken of a running container. */
+  readonly final: boolean;
 }
 
 /** A backup that was made on this node. */
 export interface BackupRecord extends NewBackup {
   readonly state: BackupState;
+  readonly place: Place;
   readonly storedAt?: bigint;
   /** True once the staged copy is deleted. */
   readonly discarded: boolean;
@@ -52,16 +64,23 @@ export interface BackupRecord extends NewBackup {
   /** Bytes of the backup's own layer in the store, once stored. */
   readonly size?: number;
   readonly location?: string;
+  /** The whole chain, the lowest first, once stored. */
+  readonly layers?: readonly StoredLayer[];
 }
 
+const placeSchema = v.picklist(["snapshot", "staging"]);
 const stateSchema = v.picklist(["intent", "staged", "stored"]);
 const overlaySchema = v.picklist(["trusted", "user"]);
 
 export function recordOf(row: Row): BackupRecord {
   const parent = optionalText(row, "parent");
+  const parentLayers = optionalText(row, "parent_layers");
+  const layers = optionalText(row, "layers");
   const idMaps = optionalText(row, "id_maps");
+  const snapshotParent = optionalText(row, "snapshot_parent");
   const optional = {
     idMaps: idMaps === undefined ? undefined : v.parse(idMapsSchema, JSON.parse(idMaps)),
+    snapshotParent: snapshotParent === undefined ? undefined : snapshotKey(snapshotParent),
     storedAt: optionalInteger(row, "stored_at"),
     failure: optionalText(row, "failure"),
     digest: optionalText(row, "digest"),
@@ -71,13 +90,21 @@ export function recordOf(row: Row): BackupRecord {
     parent:
       parent === undefined
         ? undefined
-        : { id: backupId(parent), layers: v.parse(layersSchema, JSON.parse(text(row, "parent_layers"))) },
+        : {
+            id: backupId(parent),
+            ...(parentLayers !== undefined && { layers: v.parse(layersSchema, JSON.parse(parentLayers)) }),
+          },
+    layers: layers === undefined ? undefined : v.parse(layersSchema, JSON.parse(layers)),
   };
   return {
     id: backupId(text(row, "id")),
     snapshotKey: snapshotKey(text(row, "snapshot_key")),
     snapshotCreated: integer(row, "snapshot_created"),
     state: v.parse(stateSchema, row["state"]),
+    place: v.parse(placeSchema, row["place"]),
+    trigger: v.parse(triggerSchema, row["trigger"]),
+    consistency: v.parse(consistencySchema, row["consistency"]),
+    final: integer(row, "final") === 1n,
     upperdir: text(row, "upperdir"),
     overlay: v.parse(overlaySchema, row["overlay"]),
     identity: v.parse(identitySchema, JSON.parse(text(row, "identity"))),

@@ -1,5 +1,6 @@
 import { backupId, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
-import { recordOf, type BackupRecord, type NewBackup } from "./backup-record.ts";
+import type { StoredLayer } from "../store/backup-document.ts";
+import { recordOf, type BackupRecord, type NewBackup, type Place } from "./backup-record.ts";
 import { select } from "./row.ts";
 
 /** What storing a backup gave. */
@@ -8,6 +9,8 @@ export interface StoredFacts {
   readonly size: number;
   readonly location: string;
   readonly storedAt: bigint;
+  /** The whole chain, the lowest first. */
+  readonly layers: readonly StoredLayer[];
 }
 
 /** The backups made on this node. Every change is durable when it resolves. */
@@ -22,8 +25,27 @@ export class BackupRecords {
     return this.#first("SELECT * FROM backup WHERE id = ?", id);
   }
 
+  /** What a snapshot ended as; undefined while it may still change. */
   ofSnapshot(key: SnapshotKey, created: bigint): BackupRecord | undefined {
-    return this.#first("SELECT * FROM backup WHERE snapshot_key = ? AND snapshot_created = ?", key, created);
+    return this.#first(
+      "SELECT * FROM backup WHERE snapshot_key = ? AND snapshot_created = ? AND final = 1",
+      key,
+      created,
+    );
+  }
+
+  /** What containers of a pod ended as, the latest first. */
+  ofPod(uid: string): readonly BackupRecord[] {
+    return this.#all(
+      `SELECT * FROM backup WHERE identity ->> '$.pod.uid' = ? AND final = 1
+       ORDER BY snapshot_created DESC, id DESC`,
+      uid,
+    );
+  }
+
+  /** Backups not stored yet that stand on the given one. */
+  unfinishedOn(id: BackupId): readonly BackupRecord[] {
+    return this.unfinished().filter(({ parent, state }) => parent?.id === id && state !== "stored");
   }
 
   /** Newest first. */
@@ -42,7 +64,7 @@ export class BackupRecords {
       select(
         sql,
         `SELECT count(*) AS count, coalesce(sum(staged_bytes), 0) AS bytes, min(created_at) AS oldest
-         FROM backup WHERE state = 'staged'`,
+         FROM backup WHERE state = 'staged' AND place = 'staging'`,
       ),
     );
     const oldest = row?.["oldest"];
@@ -53,28 +75,50 @@ export class BackupRecords {
     };
   }
 
+  /** Writes down that a layer will be moved to staging. */
   async intend(backup: NewBackup): Promise<void> {
+    await this.#insert(backup, "intent", "staging");
+  }
+
+  /** Writes down a layer that does not change any more and stays where it is. */
+  async settle(backup: NewBackup): Promise<void> {
+    await this.#insert(backup, "staged", "snapshot");
+  }
+
+  async #insert(backup: NewBackup, state: "intent" | "staged", place: Place): Promise<void> {
     const { id, snapshotKey, snapshotCreated, upperdir, overlay, idMaps, identity, parent, createdAt } =
       backup;
     await this.#database.write((sql) =>
       sql
         .prepare(
           `INSERT INTO backup (id, snapshot_key, snapshot_created, state, upperdir, overlay, id_maps, identity, parent,
-             parent_layers, created_at) VALUES (?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?)`,
+             parent_layers, created_at, trigger, consistency, final, place, snapshot_parent)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(
           id,
           snapshotKey,
           snapshotCreated,
+          state,
           upperdir,
           overlay,
           idMaps === undefined ? null : JSON.stringify(idMaps),
           JSON.stringify(identity),
           parent?.id ?? null,
-          JSON.stringify(parent?.layers ?? []),
+          parent?.layers === undefined ? null : JSON.stringify(parent.layers),
           createdAt,
+          backup.trigger,
+          backup.consistency,
+          backup.final ? 1 : 0,
+          place,
+          backup.snapshotParent ?? null,
         ),
     );
+  }
+
+  /** The layer has left its snapshot for staging, where it has to be deleted later. */
+  async moved(id: BackupId): Promise<void> {
+    await this.#run("UPDATE backup SET place = 'staging', discarded = 0 WHERE id = ?", id);
   }
 
   async staged(id: BackupId): Promise<void> {
@@ -99,14 +143,15 @@ export class BackupRecords {
     );
   }
 
-  async stored(id: BackupId, { digest, size, location, storedAt }: StoredFacts): Promise<void> {
+  async stored(id: BackupId, { digest, size, location, storedAt, layers }: StoredFacts): Promise<void> {
     await this.#run(
       `UPDATE backup SET state = 'stored', attempts = attempts + 1, failure = NULL, digest = ?, size = ?,
-         location = ?, stored_at = ? WHERE id = ?`,
+         location = ?, stored_at = ?, layers = ? WHERE id = ?`,
       digest,
       size,
       location,
       storedAt,
+      JSON.stringify(layers),
       id,
     );
   }

@@ -11,14 +11,19 @@ export interface Binding {
   readonly backup: BackupId;
   /** The lowest first. */
   readonly layers: readonly StoredLayer[];
+  /** Backups of this node above those layers whose files are used where they lie, the lowest first. */
+  readonly inPlace: readonly BackupId[];
   readonly boundAt: bigint;
 }
+
+const idsSchema = v.array(v.string());
 
 const bindingOf = (row: Row): Binding => ({
   snapshotKey: snapshotKey(text(row, "snapshot_key")),
   snapshotCreated: integer(row, "snapshot_created"),
   backup: backupId(text(row, "backup")),
   layers: v.parse(layersSchema, JSON.parse(text(row, "layers"))),
+  inPlace: v.parse(idsSchema, JSON.parse(text(row, "in_place"))).map(backupId),
   boundAt: integer(row, "bound_at"),
 });
 
@@ -26,6 +31,7 @@ const bindingOf = (row: Row): Binding => ({
 export class BindingRecords {
   readonly #database: Database;
   readonly #bindings: Map<SnapshotKey, Binding>;
+  #onRelease: () => void = () => {};
 
   constructor(database: Database) {
     this.#database = database;
@@ -41,21 +47,32 @@ export class BindingRecords {
     return [...this.#bindings.values()];
   }
 
+  /** Calls the function whenever a snapshot no longer needs what was under it. */
+  onRelease(listener: () => void): void {
+    this.#onRelease = listener;
+  }
+
+  /** True while a snapshot stands on the files of the backup where they lie. */
+  standsOn(id: BackupId): boolean {
+    for (const { inPlace } of this.#bindings.values()) if (inPlace.includes(id)) return true;
+    return false;
+  }
+
   /** Digests of the layers that a snapshot may be mounted on. */
   layersInUse(): ReadonlySet<string> {
     return new Set(this.list().flatMap(({ layers }) => layers.map(({ digest }) => digest)));
   }
 
   async bind(binding: Binding): Promise<void> {
-    const { snapshotKey: key, snapshotCreated, backup, layers, boundAt } = binding;
+    const { snapshotKey: key, snapshotCreated, backup, layers, inPlace, boundAt } = binding;
     await this.#database.write(
       (sql) =>
         sql
           .prepare(
-            `INSERT OR REPLACE INTO binding (snapshot_key, snapshot_created, backup, layers, bound_at)
-             VALUES (?, ?, ?, ?, ?)`,
+            `INSERT OR REPLACE INTO binding (snapshot_key, snapshot_created, backup, layers, in_place, bound_at)
+             VALUES (?, ?, ?, ?, ?, ?)`,
           )
-          .run(key, snapshotCreated, backup, JSON.stringify(layers), boundAt),
+          .run(key, snapshotCreated, backup, JSON.stringify(layers), JSON.stringify(inPlace), boundAt),
       () => this.#bindings.set(key, binding),
     );
   }
@@ -66,5 +83,6 @@ export class BindingRecords {
       (sql) => sql.prepare("DELETE FROM binding WHERE snapshot_key = ?").run(key),
       () => this.#bindings.delete(key),
     );
+    this.#onRelease();
   }
 }

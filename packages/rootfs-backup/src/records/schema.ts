@@ -4,25 +4,32 @@ export const migrations: readonly string[] = [
     id TEXT PRIMARY KEY,
     snapshot_key TEXT NOT NULL,
     snapshot_created INTEGER NOT NULL,
+    snapshot_parent TEXT,
     state TEXT NOT NULL CHECK (state IN ('intent', 'staged', 'stored')),
     upperdir TEXT NOT NULL,
     overlay TEXT NOT NULL CHECK (overlay IN ('trusted', 'user')),
     id_maps TEXT,
     identity TEXT NOT NULL,
     parent TEXT,
-    parent_layers TEXT NOT NULL,
+    parent_layers TEXT,
     created_at INTEGER NOT NULL,
     stored_at INTEGER,
     discarded INTEGER NOT NULL DEFAULT 0,
+    trigger TEXT NOT NULL,
+    consistency TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    place TEXT NOT NULL CHECK (place IN ('snapshot', 'staging')),
+    packed TEXT,
+    layers TEXT,
     staged_bytes INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt_at INTEGER NOT NULL DEFAULT 0,
     failure TEXT,
     digest TEXT,
     size INTEGER,
-    location TEXT,
-    UNIQUE (snapshot_key, snapshot_created)
+    location TEXT
   ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX backup_final ON backup (snapshot_key, snapshot_created) WHERE final = 1;
   CREATE INDEX backup_open ON backup (state, discarded) WHERE state <> 'stored' OR discarded = 0;
   CREATE TABLE restore (
     namespace TEXT NOT NULL,
@@ -39,10 +46,12 @@ export const migrations: readonly string[] = [
     snapshot_created INTEGER NOT NULL,
     backup TEXT NOT NULL,
     layers TEXT NOT NULL,
+    in_place TEXT NOT NULL,
     bound_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE labelled_pod (
+  CREATE TABLE pod (
     uid TEXT PRIMARY KEY,
+    labels TEXT NOT NULL,
     seen_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID`,
 ];

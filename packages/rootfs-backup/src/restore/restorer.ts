@@ -4,6 +4,7 @@ import {
   errorMessage,
   isAeonError,
   toAeonError,
+  type ContainerEntry,
   type ContainerRegistry,
   type ContainerState,
   type HookContext,
@@ -12,6 +13,7 @@ import {
   type SnapshotInfo,
   type SnapshotKey,
 } from "@aeon/core";
+import type { Inheritance, Restarts } from "../capture/restarts.ts";
 import { containerKey } from "../capture/snapshot-key.ts";
 import { reached } from "../capture/steps.ts";
 import { optionValue, writableLayer, type WritableLayer } from "../capture/writable-layer.ts";
@@ -28,6 +30,7 @@ export interface RestorerOptions {
   readonly restores: RestoreRecords;
   readonly bindings: BindingRecords;
   readonly layers: RestoredLayers;
+  readonly restarts: Restarts;
   /** The chain of a backup, once it is stored; waits for one that is still being packed. */
   readonly chainOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<readonly StoredLayer[]>;
   readonly log: Logger;
@@ -56,15 +59,19 @@ export class Restorer {
     mounts: readonly Mount[],
     context: Context,
   ): Promise<readonly Mount[] | undefined> {
-    const { bindings, restores } = this.#options;
-    if (bindings.get(key) === undefined && restores.idle) return undefined;
+    const { bindings, restarts } = this.#options;
+    const isKnown = bindings.get(key) !== undefined || this.#requested(key) !== undefined;
+    const starting = isKnown ? undefined : await restarts.starting(key, context);
+    if (!isKnown && starting === undefined) return undefined;
     const upper = writableLayer(mounts);
     if (upper === undefined) return undefined;
     this.#refuseMappedBind(key, mounts[0]);
     const info = await context.backend.stat({ key }, { caller: context.caller, signal: context.signal });
-    const binding = await this.#bound(key, info, upper, context);
+    const binding = await this.#bound(key, info, upper, starting, context);
     if (binding === undefined) return undefined;
-    const folders = await within(context.signal, this.#unpack(binding.layers, upper));
+    const unpacked = await within(context.signal, this.#unpack(binding.layers, upper));
+    const folders = [...unpacked, ...binding.inPlace.map((id) => restarts.folder(id))];
+    restarts.handedOut(key);
     if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
     return layeredMounts(mounts, folders);
   }
@@ -82,6 +89,7 @@ export class Restorer {
     key: SnapshotKey,
     info: SnapshotInfo,
     upper: WritableLayer,
+    starting: ContainerEntry | undefined,
     context: Context,
   ): Promise<Binding | undefined> {
     const existing = this.#options.bindings.get(key);
@@ -89,28 +97,76 @@ export class Restorer {
     const running = this.#running.get(key);
     if (running !== undefined) return running;
     const restore = this.#requested(key);
-    if (restore === undefined) return Promise.resolve(undefined);
-    const work = this.#restore(restore, key, info, upper, context).finally(() => this.#running.delete(key));
+    if (restore === undefined && starting === undefined) return Promise.resolve(undefined);
+    const work = (
+      restore === undefined && starting !== undefined
+        ? this.#inherit(starting, info, upper, context)
+        : this.#restore(restore, key, info, upper, context)
+    ).finally(() => this.#running.delete(key));
     this.#running.set(key, work);
     return work;
+  }
+
+  /** A container that replaces one of its pod stands on what that one left. */
+  async #inherit(
+    entry: ContainerEntry,
+    info: SnapshotInfo,
+    upper: WritableLayer,
+    context: Context,
+  ): Promise<Binding | undefined> {
+    const { restarts, restores, now } = this.#options;
+    const { snapshotKey: key, namespace, containerId: id } = entry;
+    if ((await readdir(upper.upperdir)).length > 0) return undefined;
+    const inheritance = await restarts.inherit(entry, info, upper, context);
+    if (inheritance?.kind === "in-place") return this.#stack(inheritance, key, info, upper, context);
+    if (inheritance?.kind !== "backup" || id === undefined) return undefined;
+    const wish = { backupId: inheritance.backup, namespace, containerId: id, requestedAt: now() };
+    return this.#restore(await restores.request(wish), key, info, upper, context);
+  }
+
+  async #stack(
+    { backup, layers, inPlace }: Extract<Inheritance, { kind: "in-place" }>,
+    key: SnapshotKey,
+    info: SnapshotInfo,
+    upper: WritableLayer,
+    { signal }: Context,
+  ): Promise<Binding> {
+    const { restarts, bindings, log, now } = this.#options;
+    const unpacked = await within(signal, this.#unpack(layers, upper));
+    const top = [...unpacked, ...inPlace.map((id) => restarts.folder(id))].at(-1);
+    if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
+    reached("dressed", backup);
+    const binding = {
+      snapshotKey: key,
+      snapshotCreated: info.createdAt,
+      backup,
+      layers,
+      inPlace,
+      boundAt: now(),
+    };
+    await bindings.bind(binding);
+    reached("bound", backup);
+    log.info({ snapshot: key, backup, inPlace: inPlace.length }, "container keeps its predecessor's files");
+    return binding;
   }
 
   #requested(key: SnapshotKey): Restore | undefined {
     const { registry, restores } = this.#options;
     const parts = containerKey(key);
-    if (parts === undefined) return undefined;
+    if (parts === undefined || restores.idle) return undefined;
     const entry = registry?.bySnapshot(key);
     return restores.pending(parts.namespace, entry?.containerId ?? containerId(parts.clientKey));
   }
 
   async #restore(
-    restore: Restore,
+    restore: Restore | undefined,
     key: SnapshotKey,
     info: SnapshotInfo,
     upper: WritableLayer,
     { signal }: Context,
   ): Promise<Binding | undefined> {
     const { restores, log, now } = this.#options;
+    if (restore === undefined) return undefined;
     if ((await readdir(upper.upperdir)).length > 0) {
       const failure = `container ${restore.containerId} has been started before, so nothing is restored into it`;
       log.error({ snapshot: key, backup: restore.backupId }, failure);
@@ -146,6 +202,7 @@ export class Restorer {
       snapshotCreated: info.createdAt,
       backup: restore.backupId,
       layers,
+      inPlace: [],
       boundAt: now(),
     };
     await bindings.bind(binding);

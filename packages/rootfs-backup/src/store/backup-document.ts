@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { consistencySchema, triggerSchema } from "../capture/trigger.ts";
 import { digestPattern } from "./digest.ts";
 
 const digest = v.pipe(v.string(), v.regex(digestPattern));
@@ -47,6 +48,8 @@ export const backupSchema = v.object({
   id: v.string(),
   identity: identitySchema,
   createdAt: time,
+  trigger: triggerSchema,
+  consistency: consistencySchema,
   /** The backup that the container had been restored from. */
   parent: v.optional(v.string()),
   /** The lowest first; the last is the container's own changes unless it made none. */

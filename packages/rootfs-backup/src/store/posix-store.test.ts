@@ -34,6 +34,8 @@ const documentOf = (id: string, ...layers: StoredLayer[]): BackupDocument => ({
   id,
   identity: { namespace: "default", containerId: "c", snapshotKey: "default/1/c", labels: { a: "b" } },
   createdAt: "1700000000000000000",
+  trigger: "removed",
+  consistency: "exact",
   layers,
   report: { counts: { files: 1 }, deviations: [], deviationCount: 0 },
 });

@@ -1,0 +1,14 @@
+/** What all labels about backups start with. */
+export const labelPrefix = "backup.container.io/";
+
+/** On a container, its pod or its snapshot: `"true"` keeps the files, `"false"` does not, whatever the policy. */
+export const enabledLabel = `${labelPrefix}enabled`;
+
+/** On a pod: only the containers it names are kept. Names are parted by commas, dots or spaces. */
+export const containersLabel = `${labelPrefix}containers`;
+
+/** On a pod: the containers it names are not kept. */
+export const excludeContainersLabel = `${labelPrefix}exclude-containers`;
+
+/** On a container or its pod: whether one that is restarted in its pod keeps its files (`keep`) or starts clean (`fresh`). */
+export const onRestartLabel = `${labelPrefix}on-restart`;

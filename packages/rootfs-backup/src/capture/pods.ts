@@ -1,0 +1,34 @@
+import type { ContainerEntry, ContainerRegistry, Labels } from "@aeon/core";
+import type { PodRecords } from "../records/pod-records.ts";
+import { labelPrefix } from "./labels.ts";
+
+/** What pods ask for, from their sandboxes, also after those have gone. */
+export class Pods {
+  readonly #registry: ContainerRegistry | undefined;
+  readonly #records: PodRecords;
+  readonly #now: () => bigint;
+
+  constructor(registry: ContainerRegistry | undefined, records: PodRecords, now: () => bigint) {
+    this.#registry = registry;
+    this.#records = records;
+    this.#now = now;
+  }
+
+  /** The labels of a container's pod that are about backups; empty when it has none or is in no pod. */
+  labelsOf(entry: ContainerEntry | undefined): Labels {
+    const uid = entry?.pod?.uid;
+    if (uid === undefined) return {};
+    const sandbox = this.#registry?.list().find((each) => each.sandbox && each.pod?.uid === uid);
+    return { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+  }
+
+  /** Keeps what a pod asks for when its sandbox goes before its containers do. */
+  async remember({ pod, labels }: ContainerEntry): Promise<void> {
+    const own = ownLabels(labels);
+    if (pod !== undefined && Object.keys(own).length > 0)
+      await this.#records.remember(pod.uid, own, this.#now());
+  }
+}
+
+const ownLabels = (labels: Labels): Labels =>
+  Object.fromEntries(Object.entries(labels).filter(([name]) => name.startsWith(labelPrefix)));
