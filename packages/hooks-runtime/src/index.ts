@@ -1,0 +1,17 @@
+export type { Answer, Condition, Reason, TextFact } from "./rules/condition.ts";
+export type { ContainerFacts } from "./rules/container-facts.ts";
+export { errors } from "./errors.ts";
+export {
+  matcherFor,
+  type Explanation,
+  type Guard,
+  type Injection,
+  type Matcher,
+  type StageHooks,
+} from "./rules/injection.ts";
+export { loadRules } from "./rules/load-rules.ts";
+export type { Plan } from "./rules/plan.ts";
+export type { RuleSources } from "./rules/rule-files.ts";
+export { openRuleStore, type RuleStore, type RuleStoreOptions } from "./rules/rule-store.ts";
+export type { Hook, Hooks, Mount, Rule } from "./rules/rule.ts";
+export { stages, type Stage } from "./rules/stage.ts";
