@@ -28,6 +28,8 @@ export interface AgentOptions {
   readonly programs?: string;
   /** Arguments of Node itself, such as a module to load first. */
   readonly nodeArguments?: readonly string[];
+  /** Variables on top of this process's. */
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 const bundled = new Map<string, Promise<WorkspacePrograms>>();
@@ -58,6 +60,7 @@ export async function startAgent(options: AgentOptions): Promise<ServerProcess> 
     [process.execPath, ...nodeArguments, agent, "agent", "--config", paths.config],
     paths.socket,
     () => (untilReady ? answersOk(`http://${address}/readyz`) : accepts(paths.socket)),
+    { ...(options.environment && { environment: options.environment }) },
   );
 }
 

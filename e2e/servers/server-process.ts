@@ -28,6 +28,14 @@ export interface ServerOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How {@link startProcess} starts a program. */
+export interface StartOptions {
+  /** Kills the process if it is not ready by then. */
+  readonly signal?: AbortSignal;
+  /** Variables on top of this process's. */
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
 const startLimitMs = 30_000;
 const stopLimitMs = 20_000;
 
@@ -36,7 +44,9 @@ export const startServer = (
   { argv }: ServerCommand,
   { root, socket, signal }: ServerOptions,
 ): Promise<ServerProcess> =>
-  startProcess([...argv, "--root", root, "--socket", socket], socket, () => accepts(socket), signal);
+  startProcess([...argv, "--root", root, "--socket", socket], socket, () => accepts(socket), {
+    ...(signal && { signal }),
+  });
 
 /**
  * Starts a program and resolves once `ready` says so. Throws with the program's output when it ends before, and
@@ -46,10 +56,11 @@ export async function startProcess(
   [program, ...args]: readonly [string, ...string[]],
   socket: string,
   ready: () => Promise<boolean>,
-  signal?: AbortSignal,
+  { signal, environment }: StartOptions = {},
 ): Promise<ServerProcess> {
   const from = performance.now();
-  const server = new Server(spawn(program, args, { stdio: ["pipe", "ignore", "pipe"] }), socket);
+  const env = { ...process.env, ...environment };
+  const server = new Server(spawn(program, args, { stdio: ["pipe", "ignore", "pipe"], env }), socket);
   const decided = new AbortController();
   const asking = AbortSignal.any([decided.signal, ...(signal ? [signal] : [])]);
   try {

@@ -34,7 +34,10 @@ export interface MadeContainer {
   readonly upperdir: string;
 }
 
-export type BackupNodeOptions = Pick<AgentOptions, "folder" | "store" | "programs" | "nodeArguments"> & {
+export type BackupNodeOptions = Pick<
+  AgentOptions,
+  "folder" | "store" | "programs" | "nodeArguments" | "environment"
+> & {
   /** The containerd that holds the records. */
   readonly containerd: PrivateContainerd;
 };

@@ -1,3 +1,4 @@
+import { eventLoop } from "../backup/event-loop.ts";
 import { pack } from "../backup/pack.ts";
 import { remove } from "../backup/remove.ts";
 import { restore } from "../backup/restore.ts";
@@ -9,6 +10,7 @@ const benchmark: Benchmark = {
     yield* remove(context);
     yield* pack(context);
     yield* restore(context);
+    yield* eventLoop(context);
   },
 };
 export default benchmark;

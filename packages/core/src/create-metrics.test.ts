@@ -22,3 +22,15 @@ test("process metrics on request", async () => {
   expect(await metrics.text()).toMatch(/process_resident_memory_bytes \d+/);
   expect(await metrics.text()).toMatch(/nodejs_eventloop_lag_p99_seconds/);
 });
+
+test("the event loop's lag is what a timer was late, not the pause between samples", async () => {
+  const metrics = await createMetrics({ process: true });
+  const lag = async (): Promise<number> =>
+    Number(/^aeon_event_loop_lag_seconds (\S+)$/m.exec(await metrics.text())?.[1]);
+  await new Promise((resolve) => setTimeout(resolve, 450));
+  const until = performance.now() + 700;
+  while (performance.now() < until);
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  expect(await lag()).toBeGreaterThan(0.4);
+  await expect.poll(lag, { interval: 450, timeout: 8000 }).toBeLessThan(0.15);
+});

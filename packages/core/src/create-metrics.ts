@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import type * as prometheus from "prom-client";
 import type { Counter, Gauge, Histogram, Metric, Registry } from "prom-client";
 import type { MetricOptions, Metrics } from "./metrics.ts";
@@ -23,9 +24,26 @@ export async function createMetrics({
 }: MetricsRegistryOptions = {}): Promise<MetricsRegistry> {
   const client = await import("prom-client");
   const registry = new client.Registry();
-  if (process)
+  if (process) {
     client.collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: delaySampleMs });
+    watchEventLoop(client, registry);
+  }
   return new PrometheusMetrics(client, registry);
+}
+
+/** prom-client's own gauges hold the pause between samples too, which would hide what matters. */
+function watchEventLoop(client: Pick<typeof prometheus, "Gauge">, registry: Registry): void {
+  const delays = monitorEventLoopDelay({ resolution: delaySampleMs });
+  delays.enable();
+  const gauge = new client.Gauge({
+    name: "aeon_event_loop_lag_seconds",
+    help: "How late a timer came at worst since the last scrape, by sampling.",
+    registers: [registry],
+    collect() {
+      gauge.set(Math.max(0, delays.max / 1e9 - delaySampleMs / 1e3));
+      delays.reset();
+    },
+  });
 }
 
 class PrometheusMetrics implements MetricsRegistry {
