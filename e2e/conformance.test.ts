@@ -4,17 +4,23 @@ import { runGoTests } from "./conformance/go-tests.ts";
 import { buildGoProgram } from "./go/programs.ts";
 import { aeonServer, goPeer } from "./servers/commands.ts";
 
-/** containerd's suite and the contract of `go/suite`; containerd's own snapshotter shows that the tests are right. */
-const servers = [
-  { command: await aeonServer(), variables: {} },
-  { command: await goPeer(), variables: { AEON_CONFORMANCE_REFERENCE: "1" } },
-];
-const suite = await buildGoProgram("suite");
+const aeon = await aeonServer();
+const silent = (): void => {};
 
-describe.each(servers)("$command.name", async ({ command, variables }) => {
+/**
+ * containerd's suite and the contract of `go/suite`, with the sources and the client of each release line;
+ * containerd's own snapshotter shows that the tests are right.
+ */
+const runs = [
+  { command: aeon, release: "1.7", variables: {} },
+  { command: aeon, release: "2.1", variables: {} },
+  { command: await goPeer(), release: "1.7", variables: { AEON_CONFORMANCE_REFERENCE: "1" } },
+] as const;
+
+describe.each(runs)("$command.name, suite of $release", async ({ command, release, variables }) => {
   await using folder = await temporaryFolder("conformance");
   const results = await runGoTests({
-    binary: suite,
+    binary: await buildGoProgram("suite", silent, release),
     cwd: folder.path,
     env: { TMPDIR: folder.path, AEON_CONFORMANCE_SERVER: JSON.stringify(command.argv), ...variables },
     timeoutMs: 240_000,

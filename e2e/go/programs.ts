@@ -4,8 +4,16 @@ import { join } from "node:path";
 import { fetchPackages, run, withFileLock, type UnpackedPackage } from "@aeon/standalone";
 import { testCache } from "@aeon/testkit";
 
-/** Debian suite whose containerd (1.7) and Go compiler are used; both run on any newer or older glibc. */
-const suite = "trixie";
+/** Debian suites by the containerd whose sources they carry, and what only that release line has. */
+const releases = {
+  "1.7": { suite: "trixie", own: [] },
+  "2.1": {
+    suite: "forky",
+    own: ["golang-github-containerd-containerd-api-dev", "golang-github-opencontainers-image-spec-dev"],
+  },
+} as const;
+/** A Go compiler that runs on any newer or older glibc. */
+const compilerSuite = "trixie";
 const compiler = ["golang-1.24-go", "golang-1.24-src"];
 /** containerd's sources and what its snapshotter, its suite and its clients import. */
 const libraries = [
@@ -45,18 +53,20 @@ export type GoProgram = "suite" | "peer" | "load";
 
 /**
  * Builds a Go program against Debian's packages of containerd's sources and answers its path. Packages and
- * results are cached; the first call on a machine downloads about 90 MB and takes a minute or two.
+ * results are cached; the first call on a machine downloads about 90 MB and takes a minute or two. `containerd` is the release
+ * line whose sources are used.
  */
 export async function buildGoProgram(
   program: GoProgram,
   onProgress: (message: string) => void = () => {},
+  containerd: keyof typeof releases = "1.7",
 ): Promise<string> {
-  const packages = await fetchPackages({
-    cache: testCache,
-    suite,
-    packages: [...compiler, ...libraries],
-    onProgress,
-  });
+  const cache = testCache;
+  const { suite, own } = releases[containerd];
+  const packages = [
+    ...(await fetchPackages({ cache, suite: compilerSuite, packages: compiler, onProgress })),
+    ...(await fetchPackages({ cache, suite, packages: [...libraries, ...own], onProgress })),
+  ];
   const versions = packages.map(({ name, version }) => `${name}=${version}`).join("\n");
   const folder = join(testCache, "go", fingerprint(versions));
   const source = join(import.meta.dirname, program);
@@ -65,7 +75,7 @@ export async function buildGoProgram(
     await once(join(folder, "tree"), (partial) => merge(packages, partial));
     await once(target, async (partial) => {
       onProgress(`compiling ${program}`);
-      await compile(program, source, folder, partial);
+      await compile({ program, source, folder, output: partial, containerd });
     });
   });
   return target;
@@ -91,10 +101,20 @@ async function merge(packages: readonly UnpackedPackage[], target: string): Prom
   for (const { root } of packages) await run("cp", ["-al", `${root}/.`, `${target}/`]);
 }
 
-async function compile(program: GoProgram, source: string, folder: string, output: string): Promise<void> {
+interface Compilation {
+  readonly program: GoProgram;
+  readonly source: string;
+  readonly folder: string;
+  readonly output: string;
+  readonly containerd: keyof typeof releases;
+}
+
+async function compile({ program, source, folder, output, containerd }: Compilation): Promise<void> {
+  // Release lines 2.x have other import paths.
+  const tags = containerd === "1.7" ? [] : ["-tags", "containerd2"];
   const goRoot = join(folder, "tree/usr/lib/go-1.24");
   const action = program === "suite" ? ["test", "-c"] : ["build"];
-  await run(join(goRoot, "bin/go"), [...action, "-trimpath", "-o", output, "."], {
+  await run(join(goRoot, "bin/go"), [...action, ...tags, "-trimpath", "-o", output, "."], {
     cwd: source,
     env: {
       PATH: process.env["PATH"],

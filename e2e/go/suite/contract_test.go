@@ -10,8 +10,6 @@ import (
 	"time"
 
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/snapshots"
-	"github.com/containerd/containerd/snapshots/proxy"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -193,7 +191,7 @@ func TestStatusCodes(t *testing.T) {
 func everything(t *testing.T, client snapshotsapi.SnapshotsClient) []string {
 	t.Helper()
 	var lines []string
-	err := proxy.NewSnapshotter(client, snapshotterName).Walk(context.Background(), func(_ context.Context, info snapshots.Info) error {
+	err := newProxy(client, snapshotterName).Walk(context.Background(), func(_ context.Context, info snapshotInfo) error {
 		lines = append(lines, fmt.Sprintf("%q %q %s %d %d %q", info.Name, info.Parent, info.Kind,
 			info.Created.UnixNano(), info.Updated.UnixNano(), sortedPairs(info.Labels)))
 		return nil
@@ -214,7 +212,7 @@ func sortedPairs(labels map[string]string) []string {
 // TestTimestamps brackets each call with this process's clock: whatever is coarser or skewed falls outside.
 func TestTimestamps(t *testing.T) {
 	started := serverFor(t)
-	snapshotter := proxy.NewSnapshotter(started.client, snapshotterName)
+	proxied := newProxy(started.client, snapshotterName)
 	ctx := context.Background()
 	within := func(t *testing.T, what string, value, from, to time.Time) {
 		t.Helper()
@@ -226,10 +224,10 @@ func TestTimestamps(t *testing.T) {
 	for round := range 50 {
 		key, name := fmt.Sprintf("active-%d", round), fmt.Sprintf("layer-%d", round)
 		start := time.Now()
-		_, err := snapshotter.Prepare(ctx, key, "", snapshots.WithLabels(map[string]string{"kept": "no"}))
+		_, err := proxied.Prepare(ctx, key, "", withLabels(map[string]string{"kept": "no"}))
 		mustSucceed(t, err)
 		prepared := time.Now()
-		info, err := snapshotter.Stat(ctx, key)
+		info, err := proxied.Stat(ctx, key)
 		mustSucceed(t, err)
 		within(t, "created", info.Created, start, prepared)
 		if !info.Created.Equal(info.Updated) {
@@ -240,7 +238,7 @@ func TestTimestamps(t *testing.T) {
 		}
 
 		changing := time.Now()
-		updated, err := snapshotter.Update(ctx, snapshots.Info{Name: key, Labels: map[string]string{"a": "b"}}, "labels.a")
+		updated, err := proxied.Update(ctx, snapshotInfo{Name: key, Labels: map[string]string{"a": "b"}}, "labels.a")
 		mustSucceed(t, err)
 		within(t, "updated", updated.Updated, changing, time.Now())
 		if !updated.Created.Equal(info.Created) {
@@ -248,8 +246,8 @@ func TestTimestamps(t *testing.T) {
 		}
 
 		committing := time.Now()
-		mustSucceed(t, snapshotter.Commit(ctx, name, key, snapshots.WithLabels(map[string]string{"own": "yes", "empty": ""})))
-		committed, err := snapshotter.Stat(ctx, name)
+		mustSucceed(t, proxied.Commit(ctx, name, key, withLabels(map[string]string{"own": "yes", "empty": ""})))
+		committed, err := proxied.Stat(ctx, name)
 		mustSucceed(t, err)
 		within(t, "created after Commit", committed.Created, committing, time.Now())
 		if !committed.Created.Equal(committed.Updated) {
@@ -267,9 +265,9 @@ func TestTimestamps(t *testing.T) {
 // TestLabelUpdates covers the three shapes of an update mask.
 func TestLabelUpdates(t *testing.T) {
 	started := serverFor(t)
-	snapshotter := proxy.NewSnapshotter(started.client, snapshotterName)
+	proxied := newProxy(started.client, snapshotterName)
 	ctx := context.Background()
-	_, err := snapshotter.Prepare(ctx, "key", "", snapshots.WithLabels(map[string]string{"a.b": "1", "c": "2", "none": ""}))
+	_, err := proxied.Prepare(ctx, "key", "", withLabels(map[string]string{"a.b": "1", "c": "2", "none": ""}))
 	mustSucceed(t, err)
 	steps := []struct {
 		labels map[string]string
@@ -284,12 +282,12 @@ func TestLabelUpdates(t *testing.T) {
 		{labels: nil, want: nil},
 	}
 	for _, step := range steps {
-		info, err := snapshotter.Update(ctx, snapshots.Info{Name: "key", Labels: step.labels}, step.paths...)
+		info, err := proxied.Update(ctx, snapshotInfo{Name: "key", Labels: step.labels}, step.paths...)
 		mustSucceed(t, err)
 		if got := sortedPairs(info.Labels); !slices.Equal(got, step.want) {
 			t.Errorf("Update(%v, %q) answered %q, want %q", step.labels, step.paths, got, step.want)
 		}
-		info, err = snapshotter.Stat(ctx, "key")
+		info, err = proxied.Stat(ctx, "key")
 		mustSucceed(t, err)
 		if got := sortedPairs(info.Labels); !slices.Equal(got, step.want) {
 			t.Errorf("after Update(%v, %q) the labels are %q, want %q", step.labels, step.paths, got, step.want)
@@ -301,7 +299,7 @@ func TestLabelUpdates(t *testing.T) {
 func TestFilters(t *testing.T) {
 	started := serverFor(t)
 	populate(t, started.client)
-	snapshotter := proxy.NewSnapshotter(started.client, snapshotterName)
+	proxied := newProxy(started.client, snapshotterName)
 	all := []string{orphanKey, baseLayer, activeKey, viewKey, otherLayer}
 	cases := []struct {
 		filters []string
@@ -335,7 +333,7 @@ func TestFilters(t *testing.T) {
 	for _, test := range cases {
 		t.Run(fmt.Sprintf("%q", test.filters), func(t *testing.T) {
 			var got []string
-			err := snapshotter.Walk(context.Background(), func(_ context.Context, info snapshots.Info) error {
+			err := proxied.Walk(context.Background(), func(_ context.Context, info snapshotInfo) error {
 				got = append(got, info.Name)
 				return nil
 			}, test.filters...)
@@ -349,7 +347,7 @@ func TestFilters(t *testing.T) {
 	}
 	for _, bad := range []string{"name==", "==x", "name=x", "name==x ,kind==y", `name=="x`, "name!x", `name~="(`, "name==x,"} {
 		t.Run("refuses "+bad, func(t *testing.T) {
-			err := snapshotter.Walk(context.Background(), func(context.Context, snapshots.Info) error { return nil }, bad)
+			err := proxied.Walk(context.Background(), func(context.Context, snapshotInfo) error { return nil }, bad)
 			if err == nil {
 				t.Error("the filter was accepted")
 			}

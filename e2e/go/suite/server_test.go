@@ -13,8 +13,6 @@ import (
 	"time"
 
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/defaults"
-	"github.com/containerd/containerd/pkg/dialer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -65,13 +63,13 @@ func startServer(ctx context.Context, root string) (*server, error) {
 	go func() { started.exited <- process.Wait() }()
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	started.connection, err = grpc.DialContext(ctx, dialer.DialAddress(socket),
+	started.connection, err = grpc.DialContext(ctx, dialAddress(socket),
 		grpc.WithBlock(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(dialer.ContextDialer),
+		grpc.WithContextDialer(contextDialer),
 		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(defaults.DefaultMaxRecvMsgSize),
-			grpc.MaxCallSendMsgSize(defaults.DefaultMaxSendMsgSize),
+			grpc.MaxCallRecvMsgSize(maxReceive),
+			grpc.MaxCallSendMsgSize(maxSend),
 		))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshotter did not listen on %s: %w", socket, err), started.stop())
