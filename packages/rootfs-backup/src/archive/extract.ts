@@ -17,7 +17,7 @@ import { errors } from "../errors.ts";
 import { DirectoryCursor } from "./directory-cursor.ts";
 import { splitLayerPath } from "./layer-path.ts";
 import { parseLayerName } from "./names.ts";
-import { lowerXattrName, opaqueXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
+import { lowerXattrName, opaqueXattr, originXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
 import { readSparseMap, type Extent } from "./sparse-map.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarReader } from "./tar-reader.ts";
@@ -126,6 +126,7 @@ class Extractor implements Disposable {
   }
 
   #whiteout(name: Buffer): void {
+    linux.setXattrSync(this.#cursor.fd, ...pair(originXattr(this.#options.overlay)));
     linux.makeDeviceSync(this.#cursor.child(checked(name)), "character", { major: 0, minor: 0 }, 0);
   }
 

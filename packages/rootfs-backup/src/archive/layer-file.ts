@@ -36,6 +36,8 @@ export interface PackRequest {
   readonly target: string;
   readonly overlay: OverlayNamespace;
   readonly idMaps?: IdMaps | undefined;
+  /** Unpacked layers below the directory that are packed with it as one layer, the lowest first; none when absent. */
+  readonly lowers?: readonly string[] | undefined;
   /** zstd level, 1…19. */
   readonly level: number;
 }
@@ -46,14 +48,15 @@ export interface PackResult {
 }
 
 /** Packs an upper directory into new files (see layerFiles) and flushes them to disk. */
-export async function packFile({ source, target, overlay, idMaps, level }: PackRequest): Promise<PackResult> {
+export async function packFile(request: PackRequest): Promise<PackResult> {
+  const { source, target, overlay, idMaps, lowers, level } = request;
   const files = layerFiles(target);
   using layerFile = newFile(files.layer);
   using tocFile = newFile(files.toc);
   const frames = new FrameIndexWriter();
   const layer = new FrameWriter(layerFile.fd, { level, parallel: 2, index: frames });
   const toc = new TocWriter(tocFile.fd, level);
-  const report = await packLayer(source, { layer, toc }, { overlay, idMaps });
+  const report = await packLayer(source, { layer, toc }, { overlay, idMaps, lowers });
   const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
   const written = await layer.finish();
   const { digest, size } = await toc.finish();

@@ -65,3 +65,12 @@ export const opaqueXattr = (overlay: OverlayNamespace): Xattr => ({
   name: Buffer.from(`${overlay}.overlay.opaque`),
   value: Buffer.from("y"),
 });
+
+/**
+ * On a directory with whiteouts: without it, and without a directory of that name in a lower layer, overlayfs would
+ * list the deleted names. The empty value means that the directory was copied up from an unknown place.
+ */
+export const originXattr = (overlay: OverlayNamespace): Xattr => ({
+  name: Buffer.from(`${overlay}.overlay.origin`),
+  value: Buffer.alloc(0),
+});

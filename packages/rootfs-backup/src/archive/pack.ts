@@ -1,10 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readSync, readdirSync, type BigIntStats } from "node:fs";
-import { errnoOf } from "@aeon/core";
-import { DirectoryCursor } from "./directory-cursor.ts";
+import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from "node:fs";
 import type { FrameWriter } from "./frame-writer.ts";
 import { toContainer, type IdMaps } from "./id-map.ts";
-import { byBytes, layerName, opaqueMarker, whiteoutName } from "./names.ts";
+import { LayerStack } from "./layer-stack.ts";
+import { layerName, opaqueMarker, whiteoutName } from "./names.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
@@ -12,7 +11,7 @@ import { blockSize, padding, type TarEntry, type Xattr } from "./tar-entry.ts";
 import { encodeHeader } from "./tar-header.ts";
 import type { TocData } from "./toc-entry.ts";
 import type { TocWriter } from "./toc-writer.ts";
-import { readUpperEntry, type Attributes, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
+import type { Attributes, UpperEntry } from "./upper-entry.ts";
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
@@ -20,6 +19,8 @@ export interface PackOptions {
   readonly overlay: OverlayNamespace;
   /** Of a container in a user namespace whose upper directory holds the host's ids. */
   readonly idMaps?: IdMaps | undefined;
+  /** Unpacked layers that lie under the directory and are archived with it as one layer; the lowest first. */
+  readonly lowers?: readonly string[] | undefined;
 }
 
 /**
@@ -67,21 +68,20 @@ const marker = { mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0, xattrs: [] } as co
 const unmarked = { opaque: false } as const;
 
 class Packer implements Disposable {
-  readonly #cursor: DirectoryCursor;
+  readonly #stack: LayerStack;
   readonly #writer: FrameWriter;
   readonly #toc: TocWriter;
-  readonly #format: UpperFormat;
   readonly #report = new ReportBuilder();
-  readonly #device: bigint;
   /** First name of every inode that has more than one. */
   readonly #linked = new Map<string, Paths>();
 
-  constructor(root: string, { layer, toc }: PackOutput, { overlay, idMaps }: PackOptions) {
-    this.#cursor = new DirectoryCursor(root);
+  constructor(root: string, { layer, toc }: PackOutput, { overlay, idMaps, lowers = [] }: PackOptions) {
+    const upper = { path: root, format: { overlay, ids: idMaps && toContainer(idMaps) } };
+    // Unpacked layers hold the container's own ids.
+    const beneath = lowers.toReversed().map((path) => ({ path, format: { overlay } }));
+    this.#stack = new LayerStack([upper, ...beneath]);
     this.#writer = layer;
     this.#toc = toc;
-    this.#format = { overlay, ids: idMaps && toContainer(idMaps) };
-    this.#device = fstatSync(this.#cursor.fd, { bigint: true }).dev;
   }
 
   async run(): Promise<PackReport> {
@@ -92,11 +92,11 @@ class Packer implements Disposable {
       level.next += 1;
       if (name === undefined) {
         levels.pop();
-        if (levels.length > 0) this.#cursor.leave();
+        if (levels.length > 0) this.#stack.leave();
       } else {
         const path = below(level.folder, name);
         if (!(await this.#visit(name, path, level.folder))) continue;
-        this.#cursor.enter(name);
+        this.#stack.enter(name);
         levels.push(this.#list(path));
       }
     }
@@ -105,24 +105,27 @@ class Packer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#cursor[Symbol.dispose]();
+    this.#stack[Symbol.dispose]();
   }
 
   async #root(): Promise<void> {
-    const entry = readUpperEntry(Buffer.from(`/proc/self/fd/${this.#cursor.fd}/.`), dot, this.#format);
+    const entry = this.#stack.root(dot);
     if ("attributes" in entry) await this.#put(entry, { archive: dot, real: dot });
   }
 
   #list(folder: Paths): Level {
-    const names = readdirSync(Buffer.from(`/proc/self/fd/${this.#cursor.fd}`), { encoding: "buffer" });
-    return { names: names.toSorted(byBytes), next: 0, folder };
+    return { names: this.#stack.names(), next: 0, folder };
   }
 
   /** Archives one name of the current directory; true when it is a directory to go into. */
   async #visit(name: Buffer, path: Paths, folder: Paths): Promise<boolean> {
-    const file = this.#cursor.child(name);
-    const entry = this.#read(file, path.real);
-    if (entry === undefined) return false;
+    const found = this.#stack.read(name, path.real);
+    if (found === "hidden") return false;
+    if (found === "vanished") {
+      this.#report.deviation("torn", path.real, "vanished while it was read");
+      return false;
+    }
+    const { entry, file, foreign } = found;
     if (entry.kind === "whiteout") {
       this.#report.count("whiteouts");
       await this.#header({ ...marker, type: "file", path: join(folder.archive, whiteoutName(name)) });
@@ -133,22 +136,12 @@ class Packer implements Disposable {
       this.#report.deviation("skipped", path.real, entry.what);
       return false;
     }
-    if (entry.stat.dev !== this.#device) {
+    if (foreign) {
       this.#report.deviation("skipped", path.real, "another file system is mounted there");
       return false;
     }
     await this.#put(entry, path, file);
     return entry.kind === "directory";
-  }
-
-  #read(file: Buffer, path: Buffer): UpperEntry | undefined {
-    try {
-      return readUpperEntry(file, path, this.#format);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      this.#report.deviation("torn", path, "vanished while it was read");
-      return undefined;
-    }
   }
 
   async #put(entry: PackedEntry, path: Paths, file?: Buffer): Promise<void> {
@@ -197,7 +190,7 @@ class Packer implements Disposable {
 
   #firstName({ kind, stat }: PackedEntry, path: Paths): Paths | undefined {
     if (kind === "directory" || stat.nlink < 2n) return undefined;
-    const inode = `${stat.ino}`;
+    const inode = `${stat.dev}:${stat.ino}`;
     const first = this.#linked.get(inode);
     if (first === undefined) this.#linked.set(inode, path);
     return first;

@@ -28,6 +28,7 @@ export const jobSchema = v.variant("job", [
     target: v.string(),
     overlay,
     idMaps: v.optional(idMapsSchema),
+    lowers: v.optional(v.pipe(v.array(v.string()), v.readonly())),
     level: count,
   }),
   v.object({
