@@ -3,7 +3,7 @@ import { mkdir, lstat, readdir, rename, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { backupId, errnoOf, type BackupId } from "@aeon/core";
 import { errors } from "../errors.ts";
-import { syncFolder } from "../store/durable-files.ts";
+import { syncFolder } from "../objects/posix/durable-files.ts";
 import { reached } from "./steps.ts";
 
 /** Holds captured layers, each as `<id>/fs`, until they are stored. */

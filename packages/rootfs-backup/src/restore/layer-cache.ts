@@ -8,7 +8,7 @@ import { reached } from "../capture/steps.ts";
 import { exists } from "../capture/staging.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import { hexOf } from "../store/digest.ts";
-import { syncFolder } from "../store/durable-files.ts";
+import { syncFolder } from "../objects/posix/durable-files.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
 import type { FillFolder } from "./fill-folder.ts";
 import type { RestoredLayers } from "./restored-layers.ts";

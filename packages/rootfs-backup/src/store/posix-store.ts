@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, readFile, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { backupId, errnoOf, errorMessage, type BackupId } from "@aeon/core";
@@ -6,7 +7,7 @@ import type { BackupDocument, StoredLayer } from "./backup-document.ts";
 import { isBackupId } from "./backup-id.ts";
 import type { BackupStore, StoredBackup } from "./backup-store.ts";
 import { hexOf } from "./digest.ts";
-import { publish, syncFolder, writeNew } from "./durable-files.ts";
+import { publish, syncFolder, writeFlushed } from "../objects/posix/durable-files.ts";
 import {
   describeImage,
   encodeRef,
@@ -33,7 +34,7 @@ async function prepare(path: string, spool: string): Promise<void> {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(spool)) await unlink(join(spool, name));
     const layout = Buffer.from('{"imageLayoutVersion":"1.0.0"}');
-    await writeNew(join(path, "oci-layout"), layout, spool);
+    await writeNew(join(path, "oci-layout"), layout, spool, path);
   } catch (error) {
     throw errors.STORE_UNUSABLE(`cannot use ${path} as a store: ${errorMessage(error)}`, {
       cause: error,
@@ -59,7 +60,7 @@ class PosixStore implements BackupStore {
 
   async putLayer(file: string, { digest }: StoredLayer): Promise<void> {
     await this.#ready();
-    await publish(file, this.#blob(digest));
+    await publish(file, this.#blob(digest), this.#path);
   }
 
   async openLayer({ digest, size }: StoredLayer): Promise<string> {
@@ -84,9 +85,9 @@ class PosixStore implements BackupStore {
     for (const layer of document.layers) await this.openLayer(layer);
     const { config, manifest } = describeImage(document);
     for (const { bytes, descriptor } of [config, manifest])
-      await writeNew(this.#blob(descriptor.digest), bytes, this.#spool);
+      await writeNew(this.#blob(descriptor.digest), bytes, this.#spool, this.#path);
     const id = backupId(document.id);
-    if (await writeNew(this.#ref(id), encodeRef(manifest.descriptor), this.#spool))
+    if (await writeNew(this.#ref(id), encodeRef(manifest.descriptor), this.#spool, this.#path))
       return { document, digest: manifest.descriptor.digest, location: this.#ref(id) };
     const earlier = await this.getBackup(id);
     if (earlier === undefined) throw errors.STORE_UNUSABLE(`backup ${id} was removed while it was stored`);
@@ -152,4 +153,10 @@ class PosixStore implements BackupStore {
   #ref(id: BackupId): string {
     return join(this.#path, "refs", `${id}${suffix}`);
   }
+}
+
+async function writeNew(path: string, bytes: Buffer, spool: string, root: string): Promise<boolean> {
+  const temporary = join(spool, randomBytes(8).toString("hex"));
+  await writeFlushed(temporary, bytes);
+  return publish(temporary, path, root);
 }

@@ -1,0 +1,254 @@
+import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { copyFile, open, readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf, errorMessage } from "@aeon/core";
+import { errors } from "../../errors.ts";
+import { assertKey, assertPrefix, isMutable } from "../object-key.ts";
+import type {
+  LocalFile,
+  ObjectFacts,
+  ObjectKey,
+  ObjectStore,
+  ReadOptions,
+  StoreAbilities,
+  TransferOptions,
+} from "../object-store.ts";
+import { isAbsence, makeFolder, publish, removeFile, statOrAbsent, writeFlushed } from "./durable-files.ts";
+import { Generations } from "./generations.ts";
+import { mountWarnings } from "./mounted-on.ts";
+import { probe } from "./probe.ts";
+import { sweepWriters } from "./sweep-writers.ts";
+import { foldersIn, walk } from "./walk.ts";
+
+export interface PosixObjectsOptions {
+  /** The store's folder; made when it is first needed. */
+  readonly path: string;
+  /** Names this writer, the same after a restart; no other one may use it at the same time. */
+  readonly writer: string;
+}
+
+/**
+ * Objects as files in a folder, also of a file system that several hosts share (NFS): a file appears under its name
+ * by a hard link, when its bytes are on disk. What is being written is in `tmp/<writer>`.
+ */
+export const posixObjects = (options: PosixObjectsOptions): ObjectStore => new PosixObjects(options);
+
+class PosixObjects implements ObjectStore {
+  readonly location: string;
+  readonly #temporary: string;
+  readonly #spool: string;
+  readonly #writer: string;
+  readonly #generations: Generations;
+  #ready: Promise<StoreAbilities> | undefined;
+
+  constructor({ path, writer }: PosixObjectsOptions) {
+    assertKey(writer);
+    this.location = path;
+    this.#writer = writer;
+    this.#temporary = join(path, "tmp", writer);
+    this.#spool = join(this.#temporary, "spool");
+    this.#generations = new Generations(path, () => this.#newName());
+  }
+
+  ready(): Promise<StoreAbilities> {
+    return (this.#ready ??= this.#prepare().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw errors.STORE_UNUSABLE(`cannot use ${this.location} as a store: ${errorMessage(error)}`, {
+        cause: error,
+        details: { path: this.location },
+      });
+    }));
+  }
+
+  async stat(key: ObjectKey, signal: AbortSignal): Promise<ObjectFacts | undefined> {
+    const path = await this.#path(key, signal);
+    const generation = isMutable(key) ? await this.#generations.latest(path) : undefined;
+    if (isMutable(key) && generation === undefined) return undefined;
+    const found = await statOrAbsent(generation?.path ?? path);
+    if (found === undefined || found.isDirectory()) return undefined;
+    return {
+      key,
+      size: Number(found.size),
+      modifiedAt: new Date(Number(found.mtimeNs / 1_000_000n)),
+      version: generation === undefined ? versionOf(found) : generationVersion(generation.number),
+    };
+  }
+
+  async read(
+    key: ObjectKey,
+    { signal, range }: ReadOptions,
+  ): Promise<{ readonly bytes: Buffer; readonly version: string } | undefined> {
+    const path = await this.#path(key, signal);
+    if (isMutable(key)) {
+      const found = await this.#generations.read(path);
+      if (found === undefined) return undefined;
+      const bytes = range ? found.bytes.subarray(range.offset, range.offset + range.length) : found.bytes;
+      return { bytes, version: generationVersion(found.number) };
+    }
+    try {
+      await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      const facts = await file.stat({ bigint: true });
+      const { offset, length } = range ?? { offset: 0, length: Number(facts.size) };
+      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, Number(facts.size) - offset)));
+      let filled = 0;
+      while (filled < bytes.length) {
+        const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return { bytes: bytes.subarray(0, filled), version: versionOf(facts) };
+    } catch (error) {
+      if (isAbsence(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async create(key: ObjectKey, bytes: Buffer, signal: AbortSignal): Promise<boolean> {
+    const path = await this.#path(key, signal);
+    return publish(await this.#write(bytes), path, this.location);
+  }
+
+  async replace(
+    key: ObjectKey,
+    bytes: Buffer,
+    expected: string | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const path = await this.#path(key, signal);
+    if (!isMutable(key)) throw new RangeError(`${key} is not the name of an object that is replaced`);
+    const number = expected === undefined ? undefined : Number(expected.slice(1));
+    return this.#generations.replace(path, await this.#write(bytes), number);
+  }
+
+  async spool(signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    await this.ready();
+    if ((await statOrAbsent(this.#spool)) === undefined) await makeFolder(this.#spool, this.location);
+    return this.#spool;
+  }
+
+  async upload(key: ObjectKey, file: string, { size, signal, onProgress }: TransferOptions): Promise<void> {
+    const path = await this.#path(key, signal);
+    const given = await statOrAbsent(file);
+    if (given !== undefined) {
+      if (Number(given.size) !== size)
+        throw errors.BACKUP_DAMAGED(`${file} has ${given.size} bytes, expected ${size}`, {
+          details: { file, size },
+        });
+      await this.#adopt(file, path);
+    }
+    const stored = await statOrAbsent(path);
+    if (stored === undefined || Number(stored.size) !== size)
+      throw errors.BACKUP_DAMAGED(`${path} is not there with ${size} bytes after it was stored`, {
+        details: { path, size },
+      });
+    onProgress?.(size);
+  }
+
+  async fetch(key: ObjectKey, { size, signal, onProgress }: TransferOptions): Promise<LocalFile> {
+    const path = await this.#path(key, signal);
+    const found = await statOrAbsent(path);
+    if (found === undefined || !found.isFile() || Number(found.size) !== size)
+      throw errors.BACKUP_DAMAGED(
+        `${path} is ${found === undefined ? "missing" : `not a file of ${size} bytes`}`,
+        { details: { path, size } },
+      );
+    onProgress?.(size);
+    return { path, [Symbol.asyncDispose]: async () => {} };
+  }
+
+  async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ObjectFacts, void> {
+    assertPrefix(prefix);
+    await this.ready();
+    for await (const key of walk(this.location, prefix, signal)) {
+      const facts = await this.stat(key, signal);
+      if (facts !== undefined) yield facts;
+    }
+  }
+
+  async *folders(prefix: string, signal: AbortSignal): AsyncGenerator<string, void> {
+    assertPrefix(prefix);
+    signal.throwIfAborted();
+    await this.ready();
+    yield* await foldersIn(join(this.location, prefix));
+  }
+
+  async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    const path = await this.#path(key, signal);
+    await (isMutable(key) ? this.#generations.remove(path) : removeFile(path));
+  }
+
+  async sweepUnfinished(olderThanMs: number, signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
+    await this.ready();
+    const clock = await this.#write(Buffer.alloc(0));
+    const now = (await statOrAbsent(clock))?.mtimeNs ?? 0n;
+    await unlink(clock);
+    const before = now - BigInt(Math.round(olderThanMs)) * 1_000_000n;
+    return sweepWriters({ path: join(this.location, "tmp"), own: this.#writer, before }, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #prepare(): Promise<StoreAbilities> {
+    await makeFolder(this.#spool, this.location);
+    // What is right in the folder is of an earlier life; the spool is its owner's to clear.
+    for (const entry of await readdir(this.#temporary, { withFileTypes: true }))
+      if (!entry.isDirectory()) await unlink(join(this.#temporary, entry.name));
+    await probe(this.#temporary, `probe-${randomBytes(6).toString("hex")}`);
+    return { compareAndSwap: true, warnings: await mountWarnings(this.location) };
+  }
+
+  async #path(key: ObjectKey, signal: AbortSignal): Promise<string> {
+    assertKey(key);
+    signal.throwIfAborted();
+    await this.ready();
+    return join(this.location, key);
+  }
+
+  async #write(bytes: Buffer): Promise<string> {
+    const path = this.#newName();
+    try {
+      await writeFlushed(path, bytes);
+    } catch (error) {
+      if (!isAbsence(error)) throw error;
+      // Another host may have taken this writer for gone.
+      await makeFolder(this.#spool, this.location);
+      await writeFlushed(path, bytes);
+    }
+    return path;
+  }
+
+  #newName(): string {
+    return join(this.#temporary, randomBytes(12).toString("hex"));
+  }
+
+  /** A file of another file system cannot be linked; it is copied first. */
+  async #adopt(file: string, path: string): Promise<void> {
+    try {
+      await publish(file, path, this.location);
+    } catch (error) {
+      if (errnoOf(error) !== "EXDEV") throw error;
+      const copy = this.#newName();
+      await copyFlushed(file, copy);
+      await publish(copy, path, this.location);
+      await removeFile(file);
+    }
+  }
+}
+
+interface Versioned {
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+}
+
+const versionOf = ({ ino, size, mtimeNs }: Versioned): string => `f${ino}-${size}-${mtimeNs}`;
+const generationVersion = (number: number): string => `g${number}`;
+
+async function copyFlushed(from: string, to: string): Promise<void> {
+  await copyFile(from, to, constants.COPYFILE_EXCL);
+  await using copy = await open(to, constants.O_RDONLY);
+  await copy.sync();
+}

@@ -1,0 +1,48 @@
+import { readdir, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf } from "@aeon/core";
+import { isAbsence, removeFile, statOrAbsent } from "./durable-files.ts";
+
+interface SweepWritersOptions {
+  /** The folder that holds one folder per writer. */
+  readonly path: string;
+  /** This writer, whose files are its own matter. */
+  readonly own: string;
+  /** Nanoseconds since the epoch by the store's clock. */
+  readonly before: bigint;
+}
+
+/** Deletes old files of other writers, and their folders once these are empty; gives the number of files. */
+export async function sweepWriters(
+  { path, own, before }: SweepWritersOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  let removed = 0;
+  for (const writer of await readdir(path)) {
+    if (writer === own) continue;
+    for (const folder of [join(path, writer, "spool"), join(path, writer)]) {
+      removed += await sweepFolder(folder, before, signal);
+      await rmdir(folder).catch((error: unknown) => {
+        if (!isAbsence(error) && errnoOf(error) !== "ENOTEMPTY") throw error;
+      });
+    }
+  }
+  return removed;
+}
+
+async function sweepFolder(folder: string, before: bigint, signal: AbortSignal): Promise<number> {
+  let removed = 0;
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    if (isAbsence(error)) return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    signal.throwIfAborted();
+    const file = join(folder, entry.name);
+    const facts = entry.isDirectory() ? undefined : await statOrAbsent(file);
+    if (facts === undefined || facts.mtimeNs >= before) continue;
+    await removeFile(file);
+    removed += 1;
+  }
+  return removed;
+}
