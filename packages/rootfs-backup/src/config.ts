@@ -46,6 +46,15 @@ export const backupConfig = v.strictObject({
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
     3,
   ),
+  "squash-depth": v.optional(
+    v.pipe(
+      whole(1, 100),
+      v.description(
+        "layers that a chain of backups may have before the next backup makes them one, 1 to 100",
+      ),
+    ),
+    8,
+  ),
   store: v.optional(
     v.strictObject({
       type: v.optional(v.pipe(v.literal("posix"), v.description("kind of store")), "posix"),

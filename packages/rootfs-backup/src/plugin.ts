@@ -41,6 +41,7 @@ import { Restorer } from "./restore/restorer.ts";
 import type { RestoredLayers } from "./restore/restored-layers.ts";
 import { Room } from "./restore/room.ts";
 import { SnapshotLayers } from "./restore/snapshot-layers.ts";
+import { Squasher } from "./restore/squasher.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 import { posixStore } from "./store/posix-store.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
@@ -100,6 +101,7 @@ async function start(
     staging,
     store,
     worker,
+    squasher: new Squasher({ layers, worker, depth: config["squash-depth"], log }),
     registry,
     level: config["compression-level"],
     log,

@@ -10,6 +10,7 @@ import {
   silentLogger,
   snapshotBackend,
   snapshotKey,
+  type BackupId,
   type CallContext,
   type Capability,
   type ContainerId,
@@ -34,7 +35,9 @@ import {
   backupConfig,
   backupPlugin,
   backupService,
+  posixStore,
   type BackupService,
+  type StoredLayer,
   type WorkerCommand,
 } from "../src/index.ts";
 
@@ -94,6 +97,8 @@ export interface TestNode extends AsyncDisposable {
   readonly backups: BackupService;
   readonly containers: Containers;
   readonly checks: ReadonlyMap<string, () => Health>;
+  /** The layers of a backup in the store, the lowest first. */
+  chain(backup: BackupId): Promise<readonly StoredLayer[]>;
 }
 
 export const call: CallContext = { caller: { namespace: "default" }, signal: AbortSignal.timeout(3_600_000) };
@@ -149,9 +154,13 @@ export async function startNode({
     backups,
     containers,
     checks,
+    chain: async (backup) => (await stored(config, root).getBackup(backup))?.document.layers ?? [],
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
   };
 }
+
+const stored = ({ store }: v.InferInput<typeof backupConfig>, root: string) =>
+  posixStore(store?.path ?? join(root, "backup/store"), "reader");
 
 let sequence = Math.floor(Date.now() / 1000) * 1000;
 /** A key as containerd makes them. */

@@ -1,13 +1,31 @@
 import { fstatSync, readdirSync } from "node:fs";
 import { errnoOf } from "@aeon/core";
 import { DirectoryCursor } from "./directory-cursor.ts";
+import { toContainer, type IdMaps } from "./id-map.ts";
 import { byBytes } from "./names.ts";
+import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { readUpperEntry, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
 
 /** An upper directory, or a lower one in the same form. */
 export interface StackedLayer {
   readonly path: string;
   readonly format: UpperFormat;
+}
+
+/** An upper directory and the unpacked layers below it. */
+export interface StackRequest {
+  readonly source: string;
+  readonly overlay: OverlayNamespace;
+  /** The ids of the upper directory; those of the layers are the container's own. */
+  readonly idMaps?: IdMaps | undefined;
+  /** The lowest first; none when absent. */
+  readonly lowers?: readonly string[] | undefined;
+}
+
+/** The layers of a request, the topmost first. */
+export function stackOf({ source, overlay, idMaps, lowers = [] }: StackRequest): readonly StackedLayer[] {
+  const beneath = lowers.toReversed().map((path) => ({ path, format: { overlay } }));
+  return [{ path: source, format: { overlay, ids: idMaps && toContainer(idMaps) } }, ...beneath];
 }
 
 /** One name as overlayfs would show it when the stack alone were mounted, deletions included. */

@@ -1,8 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from "node:fs";
 import type { FrameWriter } from "./frame-writer.ts";
-import { toContainer, type IdMaps } from "./id-map.ts";
-import { LayerStack } from "./layer-stack.ts";
+import type { IdMaps } from "./id-map.ts";
+import { LayerStack, stackOf } from "./layer-stack.ts";
 import { layerName, opaqueMarker, whiteoutName } from "./names.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
@@ -75,11 +75,8 @@ class Packer implements Disposable {
   /** First name of every inode that has more than one. */
   readonly #linked = new Map<string, Paths>();
 
-  constructor(root: string, { layer, toc }: PackOutput, { overlay, idMaps, lowers = [] }: PackOptions) {
-    const upper = { path: root, format: { overlay, ids: idMaps && toContainer(idMaps) } };
-    // Unpacked layers hold the container's own ids.
-    const beneath = lowers.toReversed().map((path) => ({ path, format: { overlay } }));
-    this.#stack = new LayerStack([upper, ...beneath]);
+  constructor(root: string, { layer, toc }: PackOutput, options: PackOptions) {
+    this.#stack = new LayerStack(stackOf({ source: root, ...options }));
     this.#writer = layer;
     this.#toc = toc;
   }

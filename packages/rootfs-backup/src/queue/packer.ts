@@ -10,6 +10,7 @@ import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore } from "../store/backup-store.ts";
+import type { Squasher } from "../restore/squasher.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
 
 export interface PackerOptions {
@@ -17,6 +18,7 @@ export interface PackerOptions {
   readonly staging: Staging;
   readonly store: BackupStore;
   readonly worker: ArchiveWorker;
+  readonly squasher: Squasher;
   readonly registry: ContainerRegistry | undefined;
   /** zstd level, 1…19. */
   readonly level: number;
@@ -48,7 +50,7 @@ export class Packer {
   }
 
   async store(record: BackupRecord, signal: AbortSignal): Promise<void> {
-    const { backups, staging, store, worker, registry, level, log, now, onPacked } = this.#options;
+    const { backups, staging, store, worker, squasher, registry, level, log, now, onPacked } = this.#options;
     const { id } = record;
     const below = this.layersBelow(record);
     if (below === undefined)
@@ -56,22 +58,20 @@ export class Packer {
     const startedAt = performance.now();
     const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
     try {
-      const request = {
-        source: record.place === "snapshot" ? record.upperdir : staging.layer(id),
-        target: file,
-        overlay: record.overlay,
-        idMaps: record.idMaps,
-        level,
-      };
+      const source = record.place === "snapshot" ? record.upperdir : staging.layer(id);
+      const { overlay, idMaps } = record;
+      const lowers = await squasher.lowersOf({ folder: source, overlay, below }, signal);
+      const squashed = lowers.length > 0;
+      const request = { source, target: file, overlay, idMaps, lowers, level };
       const { layer, report } = await worker.pack(request, signal);
       reached("packed", id);
       onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });
       const own: StoredLayer = { ...layer, backup: id };
-      const isEmpty = layer.entries === emptyEntries && record.parent !== undefined;
+      const isEmpty = !squashed && layer.entries === emptyEntries && record.parent !== undefined;
       if (!isEmpty) await store.putLayer(file, own);
       reached("layer-stored", id);
-      const layers = isEmpty ? below : [...below, own];
-      const stored = await store.putBackup(documentOf(record, layers, report));
+      const layers = isEmpty ? below : squashed ? [own] : [...below, own];
+      const stored = await store.putBackup(documentOf(record, { layers, squashed, report }));
       reached("backup-stored", id);
       const size = isEmpty ? 0 : layer.size;
       const { digest, location } = stored;
@@ -104,11 +104,15 @@ export class Packer {
   }
 }
 
-function documentOf(
-  record: BackupRecord,
-  layers: readonly StoredLayer[],
-  report: BackupDocument["report"],
-): BackupDocument {
+interface Packed {
+  /** The whole chain, the lowest first. */
+  readonly layers: readonly StoredLayer[];
+  /** Whether the chain is one layer made of several. */
+  readonly squashed: boolean;
+  readonly report: BackupDocument["report"];
+}
+
+function documentOf(record: BackupRecord, { layers, squashed, report }: Packed): BackupDocument {
   const { id, identity, createdAt, parent, trigger, consistency } = record;
   return {
     format: 1,
@@ -118,6 +122,7 @@ function documentOf(
     trigger,
     consistency,
     ...(parent !== undefined && { parent: parent.id }),
+    ...(squashed && { squashed }),
     layers: [...layers],
     report,
   };

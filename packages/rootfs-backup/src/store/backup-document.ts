@@ -52,6 +52,8 @@ export const backupSchema = v.object({
   consistency: consistencySchema,
   /** The backup that the container had been restored from. */
   parent: v.optional(v.string()),
+  /** True when its own layer holds all that the backup stands for, and it needs none of its parent's. */
+  squashed: v.optional(v.boolean()),
   /** The lowest first; the last is the container's own changes unless it made none. */
   layers: v.array(layer),
   report: v.object({

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { AeonError, codeOfGrpcStatus, errnoOf, toAeonError } from "@aeon/core";
 import * as v from "valibot";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
+import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
 import { failureSchema, results, type Job } from "./job.ts";
 
@@ -49,6 +50,11 @@ export class ArchiveWorker {
   /** Bytes in allocated blocks of a folder. */
   async measure(path: string, signal: AbortSignal): Promise<number> {
     return (await this.#run({ job: "measure", path }, results.measure, signal)).bytes;
+  }
+
+  /** About how long the archive of a folder with unpacked layers below it, the lowest first, would be. */
+  async weigh(request: StackRequest, signal: AbortSignal): Promise<number> {
+    return (await this.#run({ job: "weigh", ...request }, results.weigh, signal)).bytes;
   }
 
   async #run<Schema extends v.GenericSchema>(

@@ -40,6 +40,13 @@ export const jobSchema = v.variant("job", [
   }),
   v.object({ job: v.literal("remove"), path: v.string() }),
   v.object({ job: v.literal("measure"), path: v.string() }),
+  v.object({
+    job: v.literal("weigh"),
+    source: v.string(),
+    overlay,
+    idMaps: v.optional(idMapsSchema),
+    lowers: v.optional(v.pipe(v.array(v.string()), v.readonly())),
+  }),
 ]);
 export type Job = v.InferOutput<typeof jobSchema>;
 
@@ -49,6 +56,7 @@ export const results = {
   unpack: v.object({}),
   remove: v.object({}),
   measure: v.object({ bytes: count }),
+  weigh: v.object({ bytes: count }),
 } as const;
 /** A failed job, on standard output; `status` is a gRPC status number. */
 export const failureSchema = v.object({

@@ -3,6 +3,8 @@ import { grpcStatusOf, linux, toAeonError } from "@aeon/core";
 import * as v from "valibot";
 import { measureTree } from "../archive/measure-tree.ts";
 import { packFile, unpackFile } from "../archive/layer-file.ts";
+import { stackOf } from "../archive/layer-stack.ts";
+import { weighStack } from "../archive/weigh-stack.ts";
 import { removeTree } from "../archive/remove-tree.ts";
 import { jobSchema, type Job } from "./job.ts";
 
@@ -39,6 +41,9 @@ async function run(job: Job): Promise<object> {
       break;
     case "remove":
       removeTree(job.path);
+      break;
+    case "weigh":
+      result = { bytes: weighStack(stackOf(job)) };
       break;
     case "measure":
       result = { bytes: measureTree(job.path) };
