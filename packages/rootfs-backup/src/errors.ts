@@ -130,4 +130,14 @@ export const errors = defineErrors({
     when: "A layer read for an export does not match its digest or size; what was written is removed.",
     remedy: "Verify the backup (`aeonctl backup verify`), or pull the image again.",
   },
+  FILE_NOT_FOUND: {
+    code: "not-found",
+    when: "A path is not among the files of a backup: it does not exist, or the container left it as its image has it.",
+    remedy: "List the files with `aeonctl backup files BACKUP`.",
+  },
+  FILE_WITHOUT_CONTENT: {
+    code: "failed-precondition",
+    when: "The content of something in a backup was asked for that is no regular file.",
+    remedy: "Name a regular file; follow a link by its target.",
+  },
 });
