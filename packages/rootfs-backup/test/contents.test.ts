@@ -61,7 +61,8 @@ test("lists every name of a layer and leads to every content", { timeout: 600_00
       using opened = openLayer(dir, layer);
       const [listed, found]: string[][] = [[], []];
       for (const entry of entries) {
-        const bytes = entry.type === "file" ? await content(opened.source, opened.index, entry) : undefined;
+        const hasContent = entry.type === "file" || entry.type === "link";
+        const bytes = hasContent ? await content(opened.source, opened.index, entry) : undefined;
         listed?.push(listedFacts(entry, bytes));
         found?.push(foundFacts(Buffer.concat([Buffer.from(`${dir.at("upper")}/`), entry.path]), entry));
       }
@@ -86,7 +87,8 @@ function listedFacts(entry: TocEntry, bytes: Buffer | undefined): string {
 function foundFacts(path: Buffer, { type, data }: TocEntry): string {
   const stat = lstatSync(path, { bigint: true });
   if (stat.isCharacterDevice() && stat.rdev === 0n) return "whiteout";
-  const bytes = type === "file" ? readFileSync(path) : undefined;
+  const special = type === "link" ? Buffer.alloc(0) : undefined;
+  const bytes = stat.isFile() ? readFileSync(path) : special;
   const opaque = stat.isDirectory() && linux.getXattrSync(path, "trusted.overlay.opaque")?.toString() === "y";
   const recorded = data === undefined || data.sparse ? "" : true;
   const mode = stat.mode & 0o7777n;

@@ -9,7 +9,7 @@ import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
 import { dataExtents, encodeSparseMap, hasHoles, type Extent } from "./sparse-map.ts";
 import { blockSize, padding, type TarEntry, type Xattr } from "./tar-entry.ts";
 import { encodeHeader } from "./tar-header.ts";
-import type { TocData } from "./toc-entry.ts";
+import type { TocData, TocEntry } from "./toc-entry.ts";
 import type { TocWriter } from "./toc-writer.ts";
 import type { Attributes, UpperEntry } from "./upper-entry.ts";
 
@@ -74,6 +74,8 @@ class Packer implements Disposable {
   readonly #report = new ReportBuilder();
   /** First name of every inode that has more than one. */
   readonly #linked = new Map<string, Paths>();
+  /** Content of those, so that each name of a file leads to it. */
+  readonly #linkedContent = new WeakMap<Paths, Pick<TocEntry, "size" | "data">>();
 
   constructor(root: string, { layer, toc }: PackOutput, options: PackOptions) {
     this.#stack = new LayerStack(stackOf({ source: root, ...options }));
@@ -149,7 +151,8 @@ class Packer implements Disposable {
       const link = { ...entry.attributes, xattrs: [], type: "link" as const, size: 0 };
       const xattrs = entry.attributes.xattrs.filter(isCapability);
       await this.#header({ ...link, xattrs, path: path.archive, target: first.archive });
-      await this.#toc.add({ ...link, ...unmarked, path: path.real, target: first.real });
+      const content = this.#linkedContent.get(first);
+      await this.#toc.add({ ...link, ...unmarked, ...content, path: path.real, target: first.real });
       return;
     }
     this.#report.count(entryCounts[entry.kind]);
@@ -170,11 +173,12 @@ class Packer implements Disposable {
   }
 
   /** Lists an entry in the table of contents. */
-  async #contents(entry: PackedEntry, { real }: Paths, size = 0, data?: TocData): Promise<void> {
-    const { attributes, kind, opaque, target, device } = entry;
+  async #contents(entry: PackedEntry, path: Paths, size = 0, data?: TocData): Promise<void> {
+    const { attributes, kind, opaque, stat, target, device } = entry;
+    if (stat.nlink > 1n && data !== undefined) this.#linkedContent.set(path, { size, data });
     await this.#toc.add({
       ...attributes,
-      path: real,
+      path: path.real,
       type: kind,
       size,
       opaque,

@@ -38,15 +38,28 @@ async function* framesOf(
 ): AsyncGenerator<Buffer, void> {
   const end = data.offset + data.length;
   for (let number = index.holding(data.offset), at = data.offset; at < end; number += 1) {
-    const frame = index.frame(number);
-    const stored = await source(frame.offset, frame.size);
-    if (stored.length !== frame.size || crc32(stored) !== frame.checksum)
-      throw errors.ARCHIVE_CORRUPT(`frame ${number} of the layer is damaged`);
-    const raw = await unpackFrame(stored, frame.rawSize);
-    const piece = raw.subarray(at - frame.rawOffset, Math.min(end - frame.rawOffset, raw.length));
+    const { raw, rawOffset } = await readFrame(source, index, number);
+    const piece = raw.subarray(at - rawOffset, Math.min(end - rawOffset, raw.length));
     at += piece.length;
     yield piece;
   }
+}
+
+/** One frame as stored and unpacked. */
+export interface ReadFrame {
+  readonly stored: Buffer;
+  readonly raw: Buffer;
+  /** Of its first byte in the archive. */
+  readonly rawOffset: number;
+}
+
+/** Reads one frame and checks it against the index. Throws `ARCHIVE_CORRUPT`. */
+export async function readFrame(source: LayerSource, index: FrameIndex, number: number): Promise<ReadFrame> {
+  const { offset, size, checksum, rawSize, rawOffset } = index.frame(number);
+  const stored = await source(offset, size);
+  if (stored.length !== size || crc32(stored) !== checksum)
+    throw errors.ARCHIVE_CORRUPT(`frame ${number} of the layer is damaged`);
+  return { stored, raw: await unpackFrame(stored, rawSize), rawOffset };
 }
 
 async function unpackFrame(stored: Buffer, rawSize: number): Promise<Buffer> {

@@ -28,7 +28,7 @@ export interface TocEntry {
   readonly gid: number;
   /** Nanoseconds since the epoch; may be negative. */
   readonly mtime: bigint;
-  /** Length of a file, holes included. */
+  /** Length of a file, holes included; of a `link` that of its file. */
   readonly size: number;
   /** Of a `symlink`, or the first name of a `link`. */
   readonly target?: Buffer;
@@ -37,7 +37,7 @@ export interface TocEntry {
   readonly opaque: boolean;
   /** Names only, as Latin-1 text. */
   readonly xattrs: readonly string[];
-  /** Absent for what has no bytes. */
+  /** Absent for what has no bytes; of a `link` that of its first name. */
   readonly data?: TocData;
 }
 

@@ -47,33 +47,26 @@ export class ChainTree {
   async *content({ entry, layer: number }: TreeEntry): AsyncGenerator<Buffer, void> {
     const layer = this.#layers[number];
     if (layer === undefined) throw new RangeError(`no layer ${number}`);
-    const file = await this.#regular(entry, layer);
+    checkRegular(entry);
     const index = await readIndex(this.#read, layer);
     const source = (offset: number, length: number) => {
       this.#signal.throwIfAborted();
       return this.#read(layer, { offset, length });
     };
-    yield* readContent(source, index, file);
-  }
-
-  /** The entry that has the data: that of a hard link's first name, which is in the same layer. */
-  async #regular(entry: TocEntry, layer: LayerBlob): Promise<TocEntry> {
-    const { type, path, target } = entry;
-    if (type === "file") return entry;
-    if (type === "link" && target !== undefined)
-      for await (const other of readContents(this.#read, layer, this.#signal))
-        if (other.path.equals(target)) return this.#regular({ ...other, target: Buffer.alloc(0) }, layer);
-    const what = type === "symlink" ? `a link to ${target?.toString() ?? "nothing"}` : names[type];
-    throw errors.FILE_WITHOUT_CONTENT(`/${path.toString()} is ${what}, which has no content to show`, {
-      details: { path: path.toString(), type },
-    });
+    yield* readContent(source, index, entry);
   }
 }
 
-const names: Readonly<Record<TocEntry["type"], string>> = {
-  file: "a file",
-  link: "a hard link to a file that the layer lacks",
-  symlink: "a symbolic link",
+/** Throws `FILE_WITHOUT_CONTENT` for what is neither a file nor a hard link to one. */
+function checkRegular({ type, path, target }: TocEntry): void {
+  if (type === "file" || type === "link") return;
+  const what = type === "symlink" ? `a link to ${target?.toString() ?? "nothing"}` : names[type];
+  throw errors.FILE_WITHOUT_CONTENT(`/${path.toString()} is ${what}, which has no content to show`, {
+    details: { path: path.toString(), type },
+  });
+}
+
+const names: Readonly<Record<Exclude<TocEntry["type"], "file" | "link" | "symlink">, string>> = {
   character: "a character device",
   block: "a block device",
   directory: "a directory",

@@ -61,7 +61,7 @@ function compare(a: TocEntry, b: TocEntry): readonly Difference[] {
   // A hard link and a file of its own are the same to a reader.
   if (kindOf(a) !== kindOf(b)) return ["type"];
   const differs: Readonly<Record<Exclude<Difference, "type">, boolean>> = {
-    content: a.type === b.type && (a.size !== b.size || a.data?.sha256 !== b.data?.sha256),
+    content: a.size !== b.size || a.data?.sha256 !== b.data?.sha256,
     mode: a.mode !== b.mode,
     owner: a.uid !== b.uid || a.gid !== b.gid,
     time: a.mtime !== b.mtime,
