@@ -97,6 +97,7 @@ export default defineConfig({
     aeon: "src/main.ts",
     "disk-worker": "../snapshotter/src/overlay/disk-worker.ts",
     "backup-worker": "../rootfs-backup/src/worker/main.ts",
+    "process-spawner": "../rootfs-backup/src/worker/process-spawner.ts",
   },
   outDir: "dist/bin",
   platform: "node",

@@ -72,7 +72,7 @@ async function start(
   await using life = new PartialLifetime();
   const database = life.use(openDatabase({ path: join(root, "backup.db"), migrations }));
   const registry = context.find(containerRegistry);
-  const worker = new ArchiveWorker(options.workerCommand);
+  const worker = life.use(new ArchiveWorker(options.workerCommand));
   const records = new BackupRecords(database);
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);

@@ -1,18 +1,15 @@
-import { spawn } from "node:child_process";
-import { constants, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
-import { AeonError, codeOfGrpcStatus, errnoOf, toAeonError } from "@aeon/core";
+import { AeonError, codeOfGrpcStatus, toAeonError } from "@aeon/core";
 import * as v from "valibot";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
 import { failureSchema, results, type Job } from "./job.ts";
+import type { EndedProcess } from "./process-spawner.ts";
+import { ProcessThread } from "./process-thread.ts";
 
 /** The command of a worker process: the program and its arguments. */
 export type WorkerCommand = readonly [program: string, ...args: string[]];
-
-/** Bytes of a worker's error output that are kept for the message. */
-const keptOutput = 4096;
 
 /** This package's own worker, run by the current Node. */
 export function defaultWorkerCommand(): WorkerCommand {
@@ -25,8 +22,9 @@ export function defaultWorkerCommand(): WorkerCommand {
  * Runs archive work in processes of their own: it is synchronous, long, and reads what strangers wrote. Each
  * job is a process; the signal kills it. Throws the job's own error, or `WORKER_FAILED`.
  */
-export class ArchiveWorker {
+export class ArchiveWorker implements AsyncDisposable {
   readonly #command: WorkerCommand;
+  readonly #thread = new ProcessThread();
 
   constructor(command: WorkerCommand = defaultWorkerCommand()) {
     this.#command = command;
@@ -57,13 +55,18 @@ export class ArchiveWorker {
     return (await this.#run({ job: "weigh", ...request }, results.weigh, signal)).bytes;
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#thread[Symbol.asyncDispose]();
+  }
+
   async #run<Schema extends v.GenericSchema>(
     job: Job,
     schema: Schema,
     signal: AbortSignal,
   ): Promise<v.InferOutput<Schema>> {
-    const { output, errorOutput, end } = await this.#process(job, signal);
+    const { output, errorOutput, code, signal: killer, failure: obstacle } = await this.#process(job, signal);
     signal.throwIfAborted();
+    if (obstacle !== undefined) throw errors.WORKER_FAILED(`cannot run ${this.#command[0]}: ${obstacle}`);
     const value = parseJson(output);
     const failure = v.safeParse(failureSchema, value);
     if (failure.success) {
@@ -71,53 +74,27 @@ export class ArchiveWorker {
       throw new AeonError(codeOfGrpcStatus(status), reason, message);
     }
     const result = v.safeParse(schema, value);
-    if (end.code === 0 && result.success) return result.output;
-    const how = end.signal === null ? `exited with ${end.code}` : `was ended by ${end.signal}`;
+    if (code === 0 && result.success) return result.output;
+    const how = killer === null ? `exited with ${code}` : `was ended by ${killer}`;
     throw errors.WORKER_FAILED(
       `the process that should ${job.job} ${how}: ${errorOutput.trim() || "no error output"}`,
     );
   }
 
-  async #process(job: Job, signal: AbortSignal): Promise<Ended> {
-    signal.throwIfAborted();
-    const [program, ...args] = this.#command;
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" });
-    if (job.job !== "unpack") lowerPriority(child.pid);
-    let output = "";
-    let errorOutput = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-    child.stderr
-      .setEncoding("utf8")
-      .on("data", (text: string) => (errorOutput = (errorOutput + text).slice(-keptOutput)));
-    const { promise, resolve } = Promise.withResolvers<Ended["end"]>();
-    let failure: unknown;
-    child.on("error", (error) => (failure ??= error));
-    child.on("close", (code, killedBy) => resolve({ code, signal: killedBy }));
-    // A child that died early closes the pipe; its exit says why.
-    child.stdin.on("error", () => {});
-    child.stdin.end(JSON.stringify(job));
-    const end = await promise;
-    if (failure !== undefined && !signal.aborted)
-      throw errors.WORKER_FAILED(toAeonError(failure, `run ${program}`).message, { cause: failure });
-    return { output, errorOutput, end };
+  async #process(job: Job, signal: AbortSignal): Promise<EndedProcess> {
+    const request = {
+      command: this.#command,
+      input: JSON.stringify(job),
+      // Only the start of a container waits for a worker.
+      inBackground: job.job !== "unpack",
+    };
+    try {
+      return await this.#thread.run(request, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw errors.WORKER_FAILED(toAeonError(error, `run ${this.#command[0]}`).message, { cause: error });
+    }
   }
-}
-
-/** Only the start of a container waits for a worker; everything else takes what the machine has to spare. */
-function lowerPriority(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    setPriority(pid, constants.priority.PRIORITY_LOW);
-  } catch (error) {
-    // It ended already; its exit says how.
-    if (errnoOf(error) !== "ESRCH") throw error;
-  }
-}
-
-interface Ended {
-  readonly output: string;
-  readonly errorOutput: string;
-  readonly end: { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 }
 
 function parseJson(text: string): unknown {
