@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import {
+  containerRegistry,
   createLogger,
   createMetrics,
   errorMessage,
@@ -25,7 +26,7 @@ import { SnapshotService } from "./host/snapshot-service.ts";
 import { healthPages } from "./http/health-pages.ts";
 import { lockRoot } from "./instance-lock.ts";
 import { adminPlugin } from "./plugins/admin-plugin.ts";
-import { keepersOf } from "./plugins/builtin-plugins.ts";
+import { keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
 import { httpPlugin } from "./plugins/http-plugin.ts";
 import { linuxPlugin } from "./plugins/linux-plugin.ts";
 import { pendingKeys } from "./pending-keys.ts";
@@ -214,6 +215,11 @@ class RunningAgent implements Agent {
     const { agent, plugins } = configuration;
     const keepers = keepersOf(plugins);
     this.#host.hooks.register(removalGuard(() => keepers.filter((name) => !this.#host.isReady(name))));
+    const guards = startGuardsOf(plugins, agent.root, {
+      registry: () => this.#host.find(containerRegistry),
+      isReady: (name) => this.#host.isReady(name),
+    });
+    for (const guard of guards) this.#host.hooks.register(guard);
     const further = plugins.filter(({ plugin }) => plugin !== snapshotterPlugin);
     return [
       ...further.map(({ plugin, config }) => this.#host.start(plugin, config)),

@@ -110,6 +110,12 @@ export const errors = defineErrors({
     remedy:
       "Free the room that the message names, or move the snapshotter's root to a larger disk, and start again.",
   },
+  START_DEFERRED: {
+    code: "unavailable",
+    when: "A container that may have files to restore is to start while the backup plugin is not running.",
+    remedy:
+      "See why the plugin does not run (`aeonctl status`) and start the container again; the label backup.container.io/restore=never starts it clean.",
+  },
   RESTORE_FAILED: {
     code: "unavailable",
     when: "The layers of a requested backup could not be put under the container, so it must not start.",

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Plugin } from "@aeon/core";
-import { backupPlugin } from "@aeon/rootfs-backup";
+import type { Plugin, SnapshotHook } from "@aeon/core";
+import { backupPlugin, startGuard, type DefaultPolicy, type StartGuardOptions } from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
 import type { ConfiguredPlugin } from "../config/agent-configuration.ts";
 
@@ -18,3 +18,26 @@ export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, backup];
 /** Plugins without which no writable snapshot may be removed, since they might have to keep its content. */
 export const keepersOf = (plugins: readonly ConfiguredPlugin[]): readonly string[] =>
   plugins.some(({ plugin }) => plugin === backup) ? [backup.name] : [];
+
+/** What the agent has to do for plugins that do not run: refuse starts that would lose files. */
+export function startGuardsOf(
+  plugins: readonly ConfiguredPlugin[],
+  root: string,
+  {
+    registry,
+    isReady,
+  }: Pick<StartGuardOptions, "registry"> & { readonly isReady: (name: string) => boolean },
+): readonly SnapshotHook[] {
+  const configured = plugins.find(({ plugin }) => plugin === backup);
+  if (configured === undefined) return [];
+  const database = join(root, backup.name, "backup.db");
+  const isMissing = (): boolean => !isReady(backup.name);
+  return [startGuard({ database, policy: policyOf(configured.config), registry, isMissing })];
+}
+
+/** A checked table has a policy. */
+function policyOf(config: unknown): DefaultPolicy {
+  const named = typeof config === "object" && config !== null && "default-policy" in config;
+  const policy = named ? config["default-policy"] : undefined;
+  return policy === "all" || policy === "none" ? policy : "label";
+}

@@ -1,3 +1,5 @@
+import type { Labels } from "@aeon/core";
+
 /** What all labels about backups start with. */
 export const labelPrefix = "backup.container.io/";
 
@@ -12,3 +14,13 @@ export const excludeContainersLabel = `${labelPrefix}exclude-containers`;
 
 /** On a container or its pod: whether one that is restarted in its pod keeps its files (`keep`) or starts clean (`fresh`). */
 export const onRestartLabel = `${labelPrefix}on-restart`;
+
+/** On a container or its pod: names the workload whose backups follow each other, whatever the container or pod is called. */
+export const keyLabel = `${labelPrefix}key`;
+
+/** On a container or its pod: `never` starts it clean although its workload has backups. */
+const restoreLabel = `${labelPrefix}restore`;
+
+/** Whether a container has to start without the files of its workload. The nearest label decides. */
+export const neverRestored = (labels: Labels, podLabels: Labels): boolean =>
+  (labels[restoreLabel] ?? podLabels[restoreLabel]) === "never";
