@@ -18,6 +18,7 @@ import {
   type Labels,
   type Logger,
   type Mount,
+  type SnapshotHookRegistry,
   type SnapshotKey,
 } from "@aeon/core";
 import {
@@ -122,6 +123,48 @@ export async function startNode({
     [containerRegistry.name, registry],
     [snapshotBackend.name, backend],
   ]);
+  const { plugin, backups, checks } = await startPlugin({
+    root,
+    config,
+    log,
+    provided,
+    snapshotHooks: snapshotter,
+    signal: life.signal,
+    ...(workerCommand && { workerCommand }),
+  });
+  life.use(plugin);
+  return {
+    snapshotter,
+    registry,
+    backups,
+    containers,
+    checks,
+    chain: async (backup) => (await stored(config, root).getBackup(backup))?.document.layers ?? [],
+    [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+  };
+}
+
+export interface PluginParts extends Pick<NodeOptions, "root" | "config" | "log" | "workerCommand"> {
+  /** What other plugins offer, by name. */
+  readonly provided: Map<string, unknown>;
+  readonly snapshotHooks: SnapshotHookRegistry;
+  readonly signal: AbortSignal;
+}
+
+/** The backup plugin as the agent starts it. */
+export async function startPlugin({
+  root,
+  config = {},
+  log = silentLogger,
+  provided,
+  snapshotHooks,
+  signal,
+  workerCommand,
+}: PluginParts): Promise<{
+  readonly plugin: AsyncDisposable;
+  readonly backups: BackupService;
+  readonly checks: ReadonlyMap<string, () => Health>;
+}> {
   const checks = new Map<string, () => Health>();
   const find = <T>({ name }: Capability<T>): T | undefined => provided.get(name) as T | undefined;
   const plugin = await backupPlugin(workerCommand && { workerCommand }).start({
@@ -130,8 +173,8 @@ export async function startNode({
     metrics: await createMetrics(),
     root: join(root, "backup"),
     state: join(root, "state"),
-    signal: life.signal,
-    snapshotHooks: snapshotter,
+    signal,
+    snapshotHooks,
     provide: ({ name }, value) => void provided.set(name, value),
     require: (wanted) => {
       const value = find(wanted);
@@ -145,18 +188,9 @@ export async function startNode({
     },
     onReload: () => {},
   });
-  life.use(plugin);
   const backups = find(backupService);
   if (backups === undefined) throw new Error("the plugin provides no backup service");
-  return {
-    snapshotter,
-    registry,
-    backups,
-    containers,
-    checks,
-    chain: async (backup) => (await stored(config, root).getBackup(backup))?.document.layers ?? [],
-    [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
-  };
+  return { plugin, backups, checks };
 }
 
 const stored = ({ store }: v.InferInput<typeof backupConfig>, root: string) =>
