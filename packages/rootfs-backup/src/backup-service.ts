@@ -1,5 +1,6 @@
 import { capability, type BackupId, type Capability, type ContainerId, type Namespace } from "@aeon/core";
 import type { Backup } from "./backup.ts";
+import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { Restore } from "./records/restore-records.ts";
 
 export interface RestoreRequest {
@@ -17,6 +18,11 @@ export interface BackupService {
   get(id: BackupId, signal: AbortSignal): Promise<Backup>;
   /** Gives the backup now and after every change; ends once it is stored or an attempt has failed. */
   watch(id: BackupId, signal: AbortSignal): AsyncIterable<Backup>;
+  /**
+   * Takes a backup of a container without ending it; resolves when its files are safe on this host, and storing
+   * goes on. Rejects with `CONTAINER_NOT_CAPTURABLE`, `CAPTURE_RUNNING`, `PAUSE_TOO_SHORT` or `STAGING_FULL`.
+   */
+  create(request: CaptureRequest, call: CaptureCall): Promise<Backup>;
   /**
    * Asks that a container which has not started yet starts with the files of a backup; durable when it resolves,
    * replaces an earlier request for the container, and unpacking starts at once. Rejects with `BACKUP_NOT_FOUND`

@@ -9,6 +9,7 @@ import {
   type PodIdentity,
   type SnapshotKey,
 } from "@aeon/core";
+import type { Consistency, Trigger } from "./capture/trigger.ts";
 import type { BackupRecord } from "./records/backup-record.ts";
 import type { StoredBackup } from "./store/backup-store.ts";
 
@@ -18,7 +19,7 @@ import type { StoredBackup } from "./store/backup-store.ts";
  */
 export type BackupPhase = "staged" | "packing" | "stored" | "failed";
 
-/** The files that a container had changed, as they were when it was removed. Times are nanoseconds since the epoch. */
+/** The files that a container had changed, as they were when it was removed or somebody asked. Times are nanoseconds since the epoch. */
 export interface Backup {
   readonly id: BackupId;
   readonly state: BackupPhase;
@@ -29,6 +30,11 @@ export interface Backup {
   readonly labels: Readonly<Record<string, string>>;
   readonly pod?: PodIdentity;
   readonly exit?: { readonly code: number; readonly at: bigint };
+  /** True when the kernel killed a process of the container for want of memory. */
+  readonly outOfMemory: boolean;
+  /** Why it was taken. */
+  readonly trigger: Trigger;
+  readonly consistency: Consistency;
   /** The backup the container had been restored from. */
   readonly parent?: BackupId;
   readonly createdAt: bigint;
@@ -52,6 +58,7 @@ const ofIdentity = (identity: Identity) => ({
   containerId: containerId(identity.containerId),
   snapshotKey: snapshotKey(identity.snapshotKey),
   labels: identity.labels,
+  outOfMemory: identity.outOfMemory === true,
   ...(identity.image !== undefined && { image: identity.image }),
   ...(identity.pod !== undefined && { pod: identity.pod }),
   ...(identity.exit !== undefined && { exit: { code: identity.exit.code, at: BigInt(identity.exit.at) } }),
@@ -61,11 +68,14 @@ const ofIdentity = (identity: Identity) => ({
 export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder: string): Backup {
   const { id, identity, parent, createdAt, storedAt, size, digest, location, failure, attempts } = record;
   const isStored = record.state === "stored";
-  const waiting = isRunning ? "packing" : failure === undefined ? "staged" : "failed";
+  const waiting =
+    isRunning || record.state === "intent" ? "packing" : failure === undefined ? "staged" : "failed";
   return {
     id,
     state: isStored ? "stored" : waiting,
     ...ofIdentity(identity),
+    trigger: record.trigger,
+    consistency: record.consistency,
     createdAt,
     location: location ?? folder,
     attempts,
@@ -84,6 +94,8 @@ export function backupOfStore({ document, digest, location }: StoredBackup): Bac
     id: backupId(id),
     state: "stored",
     ...ofIdentity(identity),
+    trigger: document.trigger,
+    consistency: document.consistency,
     createdAt: BigInt(createdAt),
     size: BigInt(layers.find((layer) => layer.backup === id)?.size ?? 0),
     digest,

@@ -3,9 +3,11 @@ import { readdir } from "node:fs/promises";
 import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
 import { backupOfRecord, backupOfStore, type Backup } from "./backup.ts";
 import type { BackupService, RestoreRequest } from "./backup-service.ts";
+import type { CaptureCall, CaptureRequest, LiveCapturer } from "./capture/live-capturer.ts";
 import type { Staging } from "./capture/staging.ts";
 import { errors } from "./errors.ts";
 import type { PackQueue } from "./queue/pack-queue.ts";
+import type { BackupRecord } from "./records/backup-record.ts";
 import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
 import type { Restore, RestoreRecords } from "./records/restore-records.ts";
@@ -36,6 +38,7 @@ export class Backups implements BackupService {
   readonly #events = new EventEmitter<Events>();
   /** Set once: the queue reports its changes here, so it is made later. */
   #queue: PackQueue | undefined;
+  #capturer: LiveCapturer | undefined;
 
   constructor(options: BackupsOptions) {
     this.#options = options;
@@ -46,13 +49,23 @@ export class Backups implements BackupService {
     this.#queue = queue;
   }
 
+  /** Set once, as it reports to the queue. */
+  captureWith(capturer: LiveCapturer): void {
+    this.#capturer = capturer;
+  }
+
+  async create(request: CaptureRequest, call: CaptureCall): Promise<Backup> {
+    if (this.#capturer === undefined) throw new TypeError("backups are asked for before they can be made");
+    return this.#ofRecord(await this.#capturer.capture(request, call));
+  }
+
   changed(id: BackupId): void {
     this.#events.emit("change", id);
   }
 
   async list(signal: AbortSignal): Promise<readonly Backup[]> {
     const { records, store, log } = this.#options;
-    const own = records.list().filter(({ state }) => state !== "intent");
+    const own = records.list().filter(isVisible);
     const known = new Set(own.map(({ id }) => id));
     const backups = own.map((record) => this.#ofRecord(record));
     for (const id of await this.#storeIds()) {
@@ -70,7 +83,7 @@ export class Backups implements BackupService {
 
   async get(id: BackupId): Promise<Backup> {
     const record = this.#options.records.get(id);
-    if (record !== undefined && record.state !== "intent") return this.#ofRecord(record);
+    if (record !== undefined && isVisible(record)) return this.#ofRecord(record);
     const stored = await this.#options.store.getBackup(id);
     if (stored === undefined) throw notFound(id);
     return backupOfStore(stored);
@@ -191,6 +204,8 @@ const discardMs = 10_000;
 /** Milliseconds that unpacking ahead waits for a backup to be stored. */
 const prefetchLimitMs = 600_000;
 
+/** What may yet turn out to have nothing to back up is not shown. */
+const isVisible = ({ state, final }: BackupRecord): boolean => state !== "intent" || !final;
 const isSettled = ({ state }: Backup): boolean => state === "stored" || state === "failed";
 const notFound = (id: BackupId) =>
   errors.BACKUP_NOT_FOUND(`backup ${id} does not exist`, { details: { backup: id } });

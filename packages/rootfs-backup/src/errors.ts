@@ -43,6 +43,21 @@ export const errors = defineErrors({
     remedy:
       "Start the container again once the backup is stored; see its failure with `aeonctl backups show`.",
   },
+  CONTAINER_NOT_CAPTURABLE: {
+    code: "not-found",
+    when: "A backup was asked for of a container that is unknown, is a sandbox, or has no writable layer here.",
+    remedy: "List containers with `aeonctl containers ls`; give the namespace with --namespace.",
+  },
+  CAPTURE_RUNNING: {
+    code: "failed-precondition",
+    when: "A backup was asked for of a container that is being backed up.",
+    remedy: "Wait for the backup that is under way.",
+  },
+  PAUSE_TOO_SHORT: {
+    code: "deadline-exceeded",
+    when: "A container could not be read within the time that it may stand still, and a live backup was not wanted.",
+    remedy: "Allow a longer pause, or take the backup while the container runs.",
+  },
   CAPTURE_DEFERRED: {
     code: "failed-precondition",
     when: "A snapshot that has to be kept could not be moved to staging yet, so its removal is refused.",

@@ -18,6 +18,8 @@ import { BackupMetrics } from "./backup-metrics.ts";
 import { backupService } from "./backup-service.ts";
 import { Backups } from "./backups.ts";
 import { captureHook } from "./capture/capture-hook.ts";
+import { Freezer } from "./capture/freezer.ts";
+import { LiveCapturer } from "./capture/live-capturer.ts";
 import { Capturer } from "./capture/capturer.ts";
 import { Pods } from "./capture/pods.ts";
 import { Restarts } from "./capture/restarts.ts";
@@ -30,6 +32,7 @@ import { Packer } from "./queue/packer.ts";
 import { reconcile } from "./queue/reconcile.ts";
 import { BackupRecords } from "./records/backup-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
+import { FreezeRecords } from "./records/freeze-records.ts";
 import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
@@ -83,6 +86,8 @@ async function start(
   const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
   const pods = new Pods(registry, new PodRecords(database), now);
   const client = context.find(containerdClient);
+  const tasks = client && containerdTasks(client);
+  const freezer = tasks && life.use(new Freezer({ records: new FreezeRecords(database), tasks, log }));
   const restarts: Restarts = new Restarts({
     policy: config["default-policy"],
     onRestart: config["on-restart"],
@@ -91,7 +96,7 @@ async function start(
     bindings,
     pods,
     staging,
-    tasks: client && containerdTasks(client),
+    tasks,
     log,
     now,
     onSettled: () => queue.pokeSoon(),
@@ -136,6 +141,25 @@ async function start(
     now,
     onStaged: () => queue.pokeSoon(),
   });
+  const live = life.use(
+    new LiveCapturer({
+      registry,
+      backend: context.find(snapshotBackend),
+      backups: records,
+      bindings,
+      staging,
+      worker,
+      tasks,
+      freezer,
+      concurrency: config.concurrency,
+      level: config["compression-level"],
+      assertRoom: (key) => capturer.assertRoom(key),
+      log,
+      now,
+      onStaged: () => queue.poke(),
+    }),
+  );
+  backups.captureWith(live);
   const restorer = new Restorer({
     registry,
     restores,
@@ -151,6 +175,7 @@ async function start(
   life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
   context.provide(backupService, backups);
   watchHealth(context, { records, staging, strangers, limit: config["staging-limit"] });
+  if (freezer !== undefined) context.health("freezer", () => freezer.health());
   life.every(metricsIntervalMs, () => metrics.queue(records, now()));
   life.every(sweepIntervalMs, () => {
     backups.sweepLayers(layerGraceMs).catch((error: unknown) => {

@@ -100,11 +100,8 @@ export interface Pod extends AsyncDisposable {
 }
 
 /** Runs a pod's sandbox. */
-export async function runPod(
-  { cri, image, collectGarbage }: KubeletView,
-  uid: string,
-  podLabels: Labels,
-): Promise<Pod> {
+export async function runPod(kubelet: KubeletView, uid: string, podLabels: Labels): Promise<Pod> {
+  const { cri, image } = kubelet;
   const labels = {
     "io.kubernetes.pod.name": `pod-${uid}`,
     "io.kubernetes.pod.namespace": "shop",
@@ -124,7 +121,7 @@ export async function runPod(
     isStopped = true;
     await cri.runtime.stopPodSandbox({ podSandboxId });
     await cri.runtime.removePodSandbox({ podSandboxId });
-    await collectGarbage();
+    await kubelet.collectGarbage();
   };
   return {
     id: podSandboxId,
@@ -161,7 +158,7 @@ export async function runPod(
     async remove(containerId) {
       await cri.runtime.stopContainer({ containerId, timeout: 0n });
       await cri.runtime.removeContainer({ containerId });
-      await collectGarbage();
+      await kubelet.collectGarbage();
     },
     stop,
     [Symbol.asyncDispose]: stop,

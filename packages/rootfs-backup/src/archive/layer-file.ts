@@ -47,8 +47,17 @@ export interface PackResult {
   readonly report: PackReport;
 }
 
-/** Packs an upper directory into new files (see layerFiles) and flushes them to disk. */
-export async function packFile(request: PackRequest): Promise<PackResult> {
+/** Milliseconds between two reports of progress. */
+const progressMs = 200;
+
+/**
+ * Packs an upper directory into new files (see layerFiles) and flushes them to disk. `onProgress` is told the bytes
+ * of the archive so far.
+ */
+export async function packFile(
+  request: PackRequest,
+  onProgress?: (bytes: number) => void,
+): Promise<PackResult> {
   const { source, target, overlay, idMaps, lowers, level } = request;
   const files = layerFiles(target);
   using layerFile = newFile(files.layer);
@@ -56,7 +65,10 @@ export async function packFile(request: PackRequest): Promise<PackResult> {
   const frames = new FrameIndexWriter();
   const layer = new FrameWriter(layerFile.fd, { level, parallel: 2, index: frames });
   const toc = new TocWriter(tocFile.fd, level);
-  const report = await packLayer(source, { layer, toc }, { overlay, idMaps, lowers });
+  const timer = onProgress && setInterval(() => onProgress(layer.rawSize), progressMs);
+  const report = await packLayer(source, { layer, toc }, { overlay, idMaps, lowers }).finally(() =>
+    clearInterval(timer),
+  );
   const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
   const written = await layer.finish();
   const { digest, size } = await toc.finish();

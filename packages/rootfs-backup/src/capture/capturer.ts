@@ -108,7 +108,7 @@ export class Capturer {
     if (layer === undefined) return undefined;
     const binding = boundTo(bindings.get(key), info);
     if (binding === undefined && isEmptyFolder(layer.upperdir)) return undefined;
-    this.#assertRoom(key);
+    this.assertRoom(key);
     const staged = await this.resume(await this.#intend({ key, parts, info, layer, entry, binding }));
     await registry?.transition(key, "backing-up").catch((error: unknown) => {
       log.debug(
@@ -169,7 +169,7 @@ export class Capturer {
     const { id, snapshotKey: key, state, upperdir } = record;
     restarts.assertNotStarting(record);
     if (state === "stored" && restarts.mayGo(id)) return record;
-    if (state !== "stored") this.#assertRoom(key);
+    if (state !== "stored") this.assertRoom(key);
     staging.assertSameDevice(upperdir);
     await staging.take(upperdir, id);
     await backups.moved(id);
@@ -187,7 +187,8 @@ export class Capturer {
     return layer;
   }
 
-  #assertRoom(key: SnapshotKey): void {
+  /** Throws `STAGING_FULL` while too much waits to be stored. */
+  assertRoom(key: SnapshotKey): void {
     const { backups, stagingLimit } = this.#options;
     const { bytes, count } = backups.waiting();
     if (bytes < stagingLimit) return;

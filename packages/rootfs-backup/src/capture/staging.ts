@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import { mkdir, lstat, readdir, rename, rmdir } from "node:fs/promises";
+import { mkdir, lstat, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { backupId, errnoOf, type BackupId } from "@aeon/core";
 import { errors } from "../errors.ts";
@@ -37,6 +37,11 @@ export class Staging {
     return join(this.path, id, "fs");
   }
 
+  /** Where a layer is that was packed without being moved here. */
+  packed(id: BackupId): string {
+    return join(this.path, id, "layer");
+  }
+
   has(id: BackupId): Promise<boolean> {
     return exists(this.layer(id));
   }
@@ -66,6 +71,16 @@ export class Staging {
     const origin = syncFolder(dirname(upperdir)).catch(ignoreAbsence);
     await Promise.all([syncFolder(this.path), syncFolder(folder), origin]);
     reached("synced", id);
+  }
+
+  /** Makes the folder for a layer that is packed into it. */
+  async make(id: BackupId): Promise<void> {
+    await mkdir(this.folder(id), { mode: 0o700 });
+  }
+
+  /** Removes a folder made by {@link make}, whatever was packed into it. */
+  async dropPacked(id: BackupId): Promise<void> {
+    await rm(this.folder(id), { recursive: true, force: true });
   }
 
   /** Removes the folder of a backup whose layer was never moved. */

@@ -11,7 +11,8 @@ import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import type { Squasher } from "../restore/squasher.ts";
-import type { ArchiveWorker } from "../worker/archive-worker.ts";
+import type { ArchiveWorker, Packed } from "../worker/archive-worker.ts";
+import { linkOrCopy } from "./link-or-copy.ts";
 
 export interface PackerOptions {
   readonly backups: BackupRecords;
@@ -50,7 +51,7 @@ export class Packer {
   }
 
   async store(record: BackupRecord, signal: AbortSignal): Promise<void> {
-    const { backups, staging, store, worker, squasher, registry, level, log, now, onPacked } = this.#options;
+    const { backups, store, registry, log, now, onPacked } = this.#options;
     const { id } = record;
     const below = this.layersBelow(record);
     if (below === undefined)
@@ -58,13 +59,8 @@ export class Packer {
     const startedAt = performance.now();
     const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
     try {
-      const source = record.place === "snapshot" ? record.upperdir : staging.layer(id);
-      const { overlay, idMaps } = record;
-      const lowers = await squasher.lowersOf({ folder: source, overlay, below }, signal);
-      const squashed = lowers.length > 0;
-      const request = { source, target: file, overlay, idMaps, lowers, level };
-      const { layer, report } = await worker.pack(request, signal);
-      reached("packed", id);
+      const { packed, squashed } = await this.#pack(record, { file, below }, signal);
+      const { layer, report } = packed;
       onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });
       const own: StoredLayer = { ...layer, backup: id };
       const isEmpty = !squashed && layer.entries === emptyEntries && record.parent !== undefined;
@@ -87,12 +83,32 @@ export class Packer {
           if (errnoOf(error) !== "ENOENT") throw error;
         });
     }
+    if (!record.final) return;
     await registry?.transition(record.snapshotKey, "backed-up").catch((error: unknown) => {
       log.debug(
         { backup: id, error: toAeonError(error, "transition").message },
         "container state not changed",
       );
     });
+  }
+
+  /** The layer in files of that name, whether it is packed now or was before. */
+  async #pack(
+    { id, overlay, idMaps, packed, place, upperdir }: BackupRecord,
+    { file, below }: { readonly file: string; readonly below: readonly StoredLayer[] },
+    signal: AbortSignal,
+  ): Promise<{ readonly packed: Packed; readonly squashed: boolean }> {
+    const { staging, squasher, worker, level } = this.#options;
+    if (packed !== undefined) {
+      const [from, to] = [layerFiles(staging.packed(id)), layerFiles(file)];
+      for (const name of ["layer", "index", "toc"] as const) await linkOrCopy(from[name], to[name]);
+      return { packed, squashed: false };
+    }
+    const source = place === "snapshot" ? upperdir : staging.layer(id);
+    const lowers = await squasher.lowersOf({ folder: source, overlay, below }, signal);
+    const made = await worker.pack({ source, target: file, overlay, idMaps, lowers, level }, signal);
+    reached("packed", id);
+    return { packed: made, squashed: lowers.length > 0 };
   }
 
   /** Deletes the staged copy of a stored backup; a layer that is still in its snapshot goes with that one. */
@@ -104,7 +120,7 @@ export class Packer {
   }
 }
 
-interface Packed {
+interface Content {
   /** The whole chain, the lowest first. */
   readonly layers: readonly StoredLayer[];
   /** Whether the chain is one layer made of several. */
@@ -112,7 +128,7 @@ interface Packed {
   readonly report: BackupDocument["report"];
 }
 
-function documentOf(record: BackupRecord, { layers, squashed, report }: Packed): BackupDocument {
+function documentOf(record: BackupRecord, { layers, squashed, report }: Content): BackupDocument {
   const { id, identity, createdAt, parent, trigger, consistency } = record;
   return {
     format: 1,

@@ -31,6 +31,12 @@ export async function reconcile(options: ReconcileOptions): Promise<readonly Bac
     const { id, state, place, upperdir } = record;
     if (place === "snapshot") await reconcileInPlace(record, options);
     if (state !== "intent") continue;
+    if (!record.final) {
+      log.warn({ backup: id }, "interrupted backup of a running container given up");
+      await staging.dropPacked(id);
+      await backups.abandon(id);
+      continue;
+    }
     if (await staging.has(id)) {
       await capturer.resume(record);
       log.info({ backup: id }, "interrupted capture finished");

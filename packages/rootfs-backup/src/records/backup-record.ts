@@ -10,6 +10,8 @@ import {
   type BackupIdentity,
   type StoredLayer,
 } from "../store/backup-document.ts";
+import type { Packed } from "../worker/archive-worker.ts";
+import { results } from "../worker/job.ts";
 import { integer, optionalInteger, optionalText, text, type Row } from "./row.ts";
 
 /**
@@ -48,6 +50,8 @@ export interface NewBackup {
 export interface BackupRecord extends NewBackup {
   readonly state: BackupState;
   readonly place: Place;
+  /** Set when staging holds the packed layer instead of its files. */
+  readonly packed?: Packed;
   readonly storedAt?: bigint;
   /** True once the staged copy is deleted. */
   readonly discarded: boolean;
@@ -76,6 +80,7 @@ export function recordOf(row: Row): BackupRecord {
   const parent = optionalText(row, "parent");
   const parentLayers = optionalText(row, "parent_layers");
   const layers = optionalText(row, "layers");
+  const packed = optionalText(row, "packed");
   const idMaps = optionalText(row, "id_maps");
   const snapshotParent = optionalText(row, "snapshot_parent");
   const optional = {
@@ -94,6 +99,7 @@ export function recordOf(row: Row): BackupRecord {
             id: backupId(parent),
             ...(parentLayers !== undefined && { layers: v.parse(layersSchema, JSON.parse(parentLayers)) }),
           },
+    packed: packed === undefined ? undefined : v.parse(results.pack, JSON.parse(packed)),
     layers: layers === undefined ? undefined : v.parse(layersSchema, JSON.parse(layers)),
   };
   return {

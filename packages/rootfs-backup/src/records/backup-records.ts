@@ -1,4 +1,6 @@
 import { backupId, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
+import type { Consistency } from "../capture/trigger.ts";
+import type { Packed } from "../worker/archive-worker.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import { recordOf, type BackupRecord, type NewBackup, type Place } from "./backup-record.ts";
 import { select } from "./row.ts";
@@ -113,6 +115,16 @@ export class BackupRecords {
           place,
           backup.snapshotParent ?? null,
         ),
+    );
+  }
+
+  /** The layer was read where it lies, and the archive is in staging. */
+  async packed(id: BackupId, consistency: Consistency, packed: Packed): Promise<void> {
+    await this.#run(
+      "UPDATE backup SET state = 'staged', consistency = ?, packed = ? WHERE id = ? AND state = 'intent'",
+      consistency,
+      JSON.stringify(packed),
+      id,
     );
   }
 

@@ -49,6 +49,13 @@ export const migrations: readonly string[] = [
     in_place TEXT NOT NULL,
     bound_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE freeze (
+    namespace TEXT NOT NULL,
+    container_id TEXT NOT NULL,
+    backup TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (namespace, container_id)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE pod (
     uid TEXT PRIMARY KEY,
     labels TEXT NOT NULL,

@@ -4,12 +4,15 @@ import * as v from "valibot";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
-import { failureSchema, results, type Job } from "./job.ts";
+import { failureSchema, progressSchema, results, type Job } from "./job.ts";
 import type { EndedProcess } from "./process-spawner.ts";
 import { ProcessThread } from "./process-thread.ts";
 
 /** The command of a worker process: the program and its arguments. */
 export type WorkerCommand = readonly [program: string, ...args: string[]];
+
+/** A packed layer and what packing it had to say. */
+export type Packed = v.InferOutput<typeof results.pack>;
 
 /** This package's own worker, run by the current Node. */
 export function defaultWorkerCommand(): WorkerCommand {
@@ -31,8 +34,9 @@ export class ArchiveWorker implements AsyncDisposable {
   }
 
   /** Packs a folder into a new file. */
-  pack(request: PackRequest, signal: AbortSignal): Promise<v.InferOutput<typeof results.pack>> {
-    return this.#run({ job: "pack", ...request }, results.pack, signal);
+  pack(request: PackRequest, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<Packed> {
+    const job = { job: "pack", ...request, progress: onProgress !== undefined } as const;
+    return this.#run(job, results.pack, signal, onProgress);
   }
 
   /** Unpacks a verified layer into a new folder. */
@@ -63,8 +67,10 @@ export class ArchiveWorker implements AsyncDisposable {
     job: Job,
     schema: Schema,
     signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
   ): Promise<v.InferOutput<Schema>> {
-    const { output, errorOutput, code, signal: killer, failure: obstacle } = await this.#process(job, signal);
+    const ended = await this.#process(job, signal, onProgress);
+    const { output, errorOutput, code, signal: killer, failure: obstacle } = ended;
     signal.throwIfAborted();
     if (obstacle !== undefined) throw errors.WORKER_FAILED(`cannot run ${this.#command[0]}: ${obstacle}`);
     const value = parseJson(output);
@@ -81,15 +87,19 @@ export class ArchiveWorker implements AsyncDisposable {
     );
   }
 
-  async #process(job: Job, signal: AbortSignal): Promise<EndedProcess> {
+  async #process(job: Job, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<EndedProcess> {
     const request = {
       command: this.#command,
       input: JSON.stringify(job),
       // Only the start of a container waits for a worker.
       inBackground: job.job !== "unpack",
     };
+    const onLine = (line: string): void => {
+      const told = v.safeParse(progressSchema, parseJson(line));
+      if (told.success) onProgress?.(told.output.progress.bytes);
+    };
     try {
-      return await this.#thread.run(request, signal);
+      return await this.#thread.run(request, signal, onLine);
     } catch (error) {
       signal.throwIfAborted();
       throw errors.WORKER_FAILED(toAeonError(error, `run ${this.#command[0]}`).message, { cause: error });

@@ -30,6 +30,8 @@ export const jobSchema = v.variant("job", [
     idMaps: v.optional(idMapsSchema),
     lowers: v.optional(v.pipe(v.array(v.string()), v.readonly())),
     level: count,
+    /** Whether to tell how far it is. */
+    progress: v.optional(v.boolean()),
   }),
   v.object({
     job: v.literal("unpack"),
@@ -49,6 +51,9 @@ export const jobSchema = v.variant("job", [
   }),
 ]);
 export type Job = v.InferOutput<typeof jobSchema>;
+
+/** How far a job is, on lines before its result. */
+export const progressSchema = v.object({ progress: v.object({ bytes: count }) });
 
 /** What each job gives, as JSON on standard output. */
 export const results = {

@@ -16,8 +16,9 @@ export type SpawnRequest =
     }
   | { readonly id: number; readonly kind: "cancel" };
 
-/** What a process printed and how it ended. */
+/** How a process ended. */
 export interface EndedProcess {
+  /** The last line that it printed. */
   readonly output: string;
   /** The last 4096 characters. */
   readonly errorOutput: string;
@@ -27,11 +28,11 @@ export interface EndedProcess {
   readonly failure?: string;
 }
 
-/** The answer to a request to run, also to one that was cancelled. */
-export interface SpawnReply {
-  readonly id: number;
-  readonly ended: EndedProcess;
-}
+/** What comes of a request to run, also of one that was cancelled; the last one says how it ended. */
+export type SpawnReply =
+  | { readonly id: number; readonly ended: EndedProcess }
+  /** A line on the process's standard output that another one follows. */
+  | { readonly id: number; readonly line: string };
 
 const keptOutput = 4096;
 
@@ -50,7 +51,12 @@ function run({ id, command, input, inBackground }: SpawnRequest & { kind: "run" 
   let output = "";
   let errorOutput = "";
   let failure: string | undefined;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (output + text).split("\n");
+    // What is said last is the result, and stays until the end, also when it ends its line.
+    output = lines.splice(lines.at(-1) === "" ? -2 : -1).join("\n");
+    for (const line of lines) answer({ id, line });
+  });
   child.stderr
     .setEncoding("utf8")
     .on("data", (text: string) => (errorOutput = (errorOutput + text).slice(-keptOutput)));
@@ -58,12 +64,16 @@ function run({ id, command, input, inBackground }: SpawnRequest & { kind: "run" 
   child.on("close", (code, signal) => {
     running.delete(id);
     const ended = { output, errorOutput, code, signal, ...(failure !== undefined && { failure }) };
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    parentPort?.postMessage({ id, ended } satisfies SpawnReply);
+    answer({ id, ended });
   });
   // A child that died early closes the pipe; its exit says why.
   child.stdin.on("error", () => {});
   child.stdin.end(input);
+}
+
+function answer(reply: SpawnReply): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  parentPort?.postMessage(reply);
 }
 
 function lowerPriority(pid: number | undefined): void {

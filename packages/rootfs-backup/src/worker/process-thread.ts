@@ -19,6 +19,7 @@ interface Waiting {
   readonly promise: Promise<EndedProcess>;
   readonly resolve: (ended: EndedProcess) => void;
   readonly reject: (error: unknown) => void;
+  readonly onLine: (line: string) => void;
 }
 
 /**
@@ -33,15 +34,22 @@ export class ProcessThread implements AsyncDisposable {
   readonly #disposed = new AbortController();
   #lastId = 0;
 
-  /** Resolves once the process has ended, and rejects only when the thread is lost. The signal kills the process. */
-  async run(request: ProcessRequest, abort: AbortSignal): Promise<EndedProcess> {
+  /**
+   * Resolves once the process has ended, and rejects only when the thread is lost. The signal kills the process.
+   * `onLine` is told each line that it prints but the last.
+   */
+  async run(
+    request: ProcessRequest,
+    abort: AbortSignal,
+    onLine: (line: string) => void,
+  ): Promise<EndedProcess> {
     const signal = AbortSignal.any([abort, this.#disposed.signal]);
     signal.throwIfAborted();
     clearTimeout(this.#idle);
     const id = ++this.#lastId;
     const worker = (this.#worker ??= this.#start());
     const { promise, resolve, reject } = Promise.withResolvers<EndedProcess>();
-    this.#waiting.set(id, { promise, resolve, reject });
+    this.#waiting.set(id, { promise, resolve, reject, onLine });
     const cancel = (): void => post(worker, { id, kind: "cancel" });
     signal.addEventListener("abort", cancel, { once: true });
     worker.ref();
@@ -69,7 +77,11 @@ export class ProcessThread implements AsyncDisposable {
       name: "aeon-processes",
       resourceLimits: limits,
     });
-    worker.on("message", ({ id, ended }: SpawnReply) => this.#waiting.get(id)?.resolve(ended));
+    worker.on("message", (reply: SpawnReply) => {
+      const waiting = this.#waiting.get(reply.id);
+      if ("ended" in reply) waiting?.resolve(reply.ended);
+      else waiting?.onLine(reply.line);
+    });
     worker.on("error", (error) => this.#lose(worker, error));
     worker.on("exit", () => this.#lose(worker, new Error("the thread that starts processes ended")));
     return worker;

@@ -30,11 +30,13 @@ const answer = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 };
 
+const tell = (bytes: number): void => answer({ progress: { bytes } });
+
 async function run(job: Job): Promise<object> {
   let result: object = {};
   switch (job.job) {
     case "pack":
-      result = await packFile(job);
+      result = await packFile(job, job.progress === true ? tell : undefined);
       break;
     case "unpack":
       await unpackFile(job);
