@@ -19,6 +19,8 @@ export interface CriSettings {
   readonly sandboxImage?: string;
   /** Folder of CNI plugins. */
   readonly cniBin?: string;
+  /** Further runtime handlers: the low-level runtime of each by name. All annotations reach them. */
+  readonly handlers?: Readonly<Record<string, string>>;
   /** Folder of CNI network configurations; an empty one of its own when absent. */
   readonly cniConfig?: string;
 }
@@ -30,6 +32,8 @@ export interface ContainerdSettings {
   readonly folder: string;
   readonly runc: string;
   readonly proxySnapshotters: readonly ProxySnapshotter[];
+  /** Lets NRI plugins connect to `nri.sock` in the folder. */
+  readonly nri?: boolean;
   /** The CRI plugin is off when absent. */
   readonly cri?: CriSettings;
   /** Debian's name of the machine's architecture in OCI terms, such as amd64. */
@@ -41,6 +45,7 @@ export const containerdPaths = (folder: string) => ({
   socket: join(folder, "containerd.sock"),
   config: join(folder, "containerd.toml"),
   log: join(folder, "containerd.log"),
+  nri: join(folder, "nri.sock"),
   root: join(folder, "root"),
   state: join(folder, "state"),
 });
@@ -61,7 +66,7 @@ export function containerdConfig(settings: ContainerdSettings): string {
     ),
     plugins: {
       "io.containerd.internal.v1.opt": { path: join(folder, "opt") },
-      "io.containerd.nri.v1.nri": nri(folder),
+      "io.containerd.nri.v1.nri": nri(settings),
       ...(two && { "io.containerd.transfer.v1.local": { unpack_config: unpackers(settings) } }),
       ...(settings.cri && (two ? criTwo(settings, settings.cri) : criOne(settings, settings.cri))),
     },
@@ -89,9 +94,9 @@ function proxyEntry(proxy: ProxySnapshotter, [major, minor]: ContainerdSettings[
 }
 
 /** NRI plugins of the machine must not connect to a private containerd. */
-const nri = (folder: string) => ({
-  disable: true,
-  socket_path: join(folder, "nri.sock"),
+const nri = ({ folder, nri: enabled = false }: ContainerdSettings) => ({
+  disable: !enabled,
+  socket_path: containerdPaths(folder).nri,
   plugin_path: join(folder, "nri", "plugins"),
   plugin_config_path: join(folder, "nri", "conf.d"),
 });
@@ -104,13 +109,24 @@ const unpackers = ({ proxySnapshotters, architecture }: ContainerdSettings) =>
     differ: "walking",
   }));
 
-const runcRuntime = ({ runc }: ContainerdSettings) => ({
+const runcRuntime = ({ runc, cri }: ContainerdSettings) => ({
   default_runtime_name: "runc",
   runtimes: {
     runc: {
       runtime_type: "io.containerd.runc.v2",
       options: { BinaryName: runc, SystemdCgroup: false },
     },
+    ...Object.fromEntries(
+      Object.entries(cri?.handlers ?? {}).map(([name, program]) => [
+        name,
+        {
+          runtime_type: "io.containerd.runc.v2",
+          pod_annotations: ["*", "*/*"],
+          container_annotations: ["*", "*/*"],
+          options: { BinaryName: program, SystemdCgroup: false },
+        },
+      ]),
+    ),
   },
 });
 

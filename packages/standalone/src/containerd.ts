@@ -23,6 +23,8 @@ export interface ContainerdOptions {
   readonly proxySnapshotters?: readonly ProxySnapshotter[];
   /** Turns the CRI plugin on. */
   readonly cri?: CriSettings;
+  /** Lets NRI plugins connect to `nri.sock` in the folder. */
+  readonly nri?: boolean;
   /** Added to the environment of containerd and its shims. */
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -87,7 +89,13 @@ export function checkPathLength(folder: string): void {
     });
 }
 
-async function prepare({ folder, binaries, proxySnapshotters = [], cri }: ContainerdOptions): Promise<void> {
+async function prepare({
+  folder,
+  binaries,
+  proxySnapshotters = [],
+  cri,
+  nri,
+}: ContainerdOptions): Promise<void> {
   const paths = containerdPaths(folder);
   await mkdir(paths.root, { recursive: true, mode: 0o711 });
   const config = containerdConfig({
@@ -97,6 +105,7 @@ async function prepare({ folder, binaries, proxySnapshotters = [], cri }: Contai
     proxySnapshotters,
     architecture: process.arch === "x64" ? "amd64" : process.arch,
     ...(cri && { cri }),
+    ...(nri !== undefined && { nri }),
   });
   await writeFile(paths.config, config);
   if (cri) await mkdir(cri.cniConfig ?? `${folder}/cni`, { recursive: true });

@@ -10,7 +10,7 @@ import {
 } from "@aeon/standalone";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-export interface LaunchOptions extends Pick<ContainerdOptions, "proxySnapshotters" | "cri" | "env"> {
+export interface LaunchOptions extends Pick<ContainerdOptions, "proxySnapshotters" | "cri" | "nri" | "env"> {
   /** Release line; 2.1 when absent. */
   readonly version?: ContainerdLine;
   /** Existing folder to run in, kept afterwards; a temporary one when absent. */

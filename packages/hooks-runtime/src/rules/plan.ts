@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
-import type { Hook, Hooks, Rule } from "./rule.ts";
+import { isMarker } from "./marker.ts";
+import type { Hooks, Rule } from "./rule.ts";
 import { stages } from "./stage.ts";
 
 /** All rules in force, checked and in their order; never changes. */
@@ -10,12 +10,6 @@ export interface Plan {
   readonly digest: string;
   readonly rules: readonly Rule[];
 }
-
-/** Name of the toolkit's program that marked containers whose hooks were in place. */
-const markerName = "container-hooks";
-
-/** True for the toolkit's marker hook, which does nothing. */
-export const isMarker = (hook: Pick<Hook, "path">): boolean => basename(hook.path) === markerName;
 
 /** Puts rules in their order. Marker hooks are left out: aeon sees by itself what a container has already. */
 export function compilePlan(rules: readonly Rule[]): Plan {

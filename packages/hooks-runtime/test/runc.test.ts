@@ -1,0 +1,178 @@
+import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { debianFile, temporaryFolder } from "@aeon/testkit";
+import { beforeAll, expect, test } from "vitest";
+import { stages } from "../src/rules/stage.ts";
+import { buildPrograms, call, runc, testToolkit } from "./toolkit.ts";
+
+beforeAll(buildPrograms);
+
+const script = (to: string) => `#!/bin/sh\necho "$1 $(cat)" >>'${to}'\n`;
+
+/** A bundle with busybox, and a program that notes each hook's stage and the state it was given. */
+async function setUp() {
+  const folder = await temporaryFolder("runc");
+  const bundle = join(folder.path, "bundle");
+  const rootfs = join(bundle, "rootfs");
+  const toolkit = await testToolkit([await runc()]);
+  for (const name of ["bin", "proc", "dev", "sys", "tmp"])
+    await mkdir(join(rootfs, name), { recursive: true });
+  await copyFile(await debianFile("busybox-static", "bin/busybox"), join(rootfs, "bin/busybox"));
+  for (const name of ["sh", "cat", "ls", "sleep", "true"])
+    await symlink("busybox", join(rootfs, "bin", name));
+  const notes = join(folder.path, "notes");
+  const note = join(folder.path, "note");
+  await writeFile(note, script(notes), { mode: 0o755 });
+  await writeFile(join(rootfs, "note"), script("/notes"), { mode: 0o755 });
+  await call(toolkit.launcher, ["spec", "--bundle", bundle]);
+  const spec = JSON.parse(await readFile(join(bundle, "config.json"), "utf8")) as Record<
+    string,
+    Record<string, unknown>
+  >;
+  const id = `aeon-hooks-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const root = join(folder.path, "state");
+  return {
+    toolkit,
+    bundle,
+    rootfs,
+    notes,
+    note,
+    id,
+    root,
+    async process(args: readonly string[]) {
+      Object.assign(spec["process"] ?? {}, { args, terminal: false });
+      Object.assign(spec["root"] ?? {}, { readonly: false });
+      // A cgroup of its own can lack controllers here; the test is about hooks.
+      await writeFile(join(bundle, "config.json"), JSON.stringify(spec));
+    },
+    run: (...args: string[]) => call(toolkit.launcher, ["--root", root, ...args]),
+    async [Symbol.asyncDispose]() {
+      await call(await runc(), ["--root", root, "delete", "--force", id]);
+      await toolkit[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test.each(["static", "dynamic"])(
+  "all six stages run in order, once each, with the state on stdin (%s)",
+  async (kind) => {
+    await using setup = await setUp();
+    const hooks = Object.fromEntries(
+      stages.map((stage) => [
+        stage,
+        [{ path: stage === "startContainer" ? "/note" : setup.note, args: ["note", stage] }],
+      ]),
+    );
+    const when = kind === "static" ? {} : { commands: "^true$" };
+    await setup.toolkit.rules({ version: 1, rules: [{ name: "all", when, hooks }] });
+    await setup.toolkit.compile();
+    await setup.process(["true"]);
+    const create = ["--root", setup.root, "create", "--bundle", setup.bundle, setup.id];
+    expect(await call(setup.toolkit.launcher, create, { leavesChildren: true })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    expect(await setup.run("start", setup.id)).toMatchObject({ code: 0, stderr: "" });
+    await expect
+      .poll(async () => (await setup.run("state", setup.id)).stdout)
+      .toContain('"status": "stopped"');
+    expect(await setup.run("delete", setup.id)).toMatchObject({ code: 0, stderr: "" });
+    const lines = (await readFile(setup.notes, "utf8")).trimEnd().split("\n");
+    expect(lines.map((line) => line.split(" ")[0])).toEqual(
+      stages.filter((stage) => stage !== "startContainer"),
+    );
+    const inside = (await readFile(join(setup.rootfs, "notes"), "utf8")).trimEnd().split("\n");
+    expect(inside).toHaveLength(1);
+    for (const line of [...lines, ...inside]) {
+      const state = JSON.parse(line.slice(line.indexOf(" "))) as unknown;
+      expect(state).toMatchObject({ id: setup.id, bundle: setup.bundle, ociVersion: expect.any(String) });
+    }
+  },
+);
+
+test("a failing hook fails the container, one to be ignored does not", async () => {
+  await using setup = await setUp();
+  const hooks = { createRuntime: [{ path: "/bin/false" }] };
+  await setup.process(["sh", "-c", "echo $SEEN; exit 5"]);
+  await setup.toolkit.rules({ version: 1, rules: [{ name: "strict", hooks }] });
+  const failed = await setup.run("run", "--bundle", setup.bundle, setup.id);
+  expect(failed.code).not.toBe(5);
+  expect(failed.stderr).toContain("error running hook");
+  await setup.process(["sh", "-c", "echo $SEEN; exit 5"]);
+  const slow = { path: "/bin/sleep", args: ["sleep", "30"], timeout: 1 };
+  await setup.toolkit.rules({
+    version: 1,
+    rules: [
+      {
+        name: "lax",
+        onFailure: "ignore",
+        hooks: { ...hooks, createContainer: [slow] },
+        env: ["SEEN=by rule"],
+      },
+    ],
+  });
+  const start = Date.now();
+  expect(await setup.run("run", "--bundle", setup.bundle, setup.id)).toMatchObject({
+    code: 5,
+    stdout: "by rule\n",
+  });
+  expect(Date.now() - start).toBeLessThan(20_000);
+});
+
+test("version and features are the runtime's own to the byte", async () => {
+  await using setup = await setUp();
+  await setup.toolkit.rules("broken");
+  const direct = await runc();
+  for (const args of [["--version"], ["features"], ["-v"], ["help"], ["create", "--help"]]) {
+    const own = await call(direct, args);
+    expect(await call(setup.toolkit.launcher, args)).toEqual(own);
+  }
+});
+
+const withoutTime = (text: string) => text.replaceAll(/time="[^"]*"/g, "");
+
+test("errors of the runtime are its own", async () => {
+  await using setup = await setUp();
+  await setup.toolkit.rules({});
+  for (const args of [
+    ["create"],
+    ["create", "--bundle", "/nowhere", "x"],
+    ["run", "--no-such-flag", "x"],
+    ["nonsense"],
+  ]) {
+    const own = await call(await runc(), args, { cwd: setup.rootfs });
+    const through = await call(setup.toolkit.launcher, args, { cwd: setup.rootfs });
+    expect({ ...through, stderr: withoutTime(through.stderr) }).toEqual({
+      ...own,
+      stderr: withoutTime(own.stderr),
+    });
+  }
+});
+
+test("no descriptor of the host reaches the container", async () => {
+  await using setup = await setUp();
+  await setup.toolkit.rules({ version: 1, rules: [{ name: "a", when: { commands: "sh" }, env: ["A=1"] }] });
+  await setup.process(["sh", "-c", "ls -l /proc/self/fd"]);
+  const keep = (program: string) =>
+    call("/bin/sh", [
+      "-c",
+      'exec 3</dev/null 4</dev/zero; exec "$@"',
+      "sh",
+      program,
+      "run",
+      "--preserve-fds",
+      "2",
+      "--bundle",
+      setup.bundle,
+      setup.id,
+    ]);
+  const { stdout, code } = await keep(setup.toolkit.launcher);
+  expect(code).toBe(0);
+  const seen = [...stdout.matchAll(/ (\d+) -> (.*)/g)].map(
+    ([, fd, target]) => `${fd} ${target?.replace(/:\[\d+\]/, "")}`,
+  );
+  const direct = [...(await keep(await runc())).stdout.matchAll(/ (\d+) -> (.*)/g)];
+  expect(seen.filter((line) => /^[34] /.test(line))).toEqual(["3 /dev/null", "4 /dev/zero"]);
+  expect(seen).toHaveLength(direct.length);
+});
