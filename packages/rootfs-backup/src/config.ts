@@ -1,5 +1,6 @@
 import { absolutePath, byteSize } from "@aeon/core";
 import * as v from "valibot";
+import { isExclusion } from "./archive/exclusions.ts";
 
 const whole = (least: number, most: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
@@ -44,7 +45,16 @@ export const backupConfig = v.strictObject({
   concurrency: v.optional(v.pipe(whole(1, 16), v.description("layers packed at the same time, 1 to 16")), 1),
   "compression-level": v.optional(
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
-    3,
+    2,
+  ),
+  exclude: v.optional(
+    v.pipe(
+      v.array(v.pipe(v.string(), v.check(isExclusion, "must be an absolute path below the root"))),
+      v.description(
+        "paths in containers that no backup holds, with `*`, `?`, `[a-z]`, and `**` for any number of folders; a folder takes all below it along",
+      ),
+    ),
+    [],
   ),
   "squash-depth": v.optional(
     v.pipe(

@@ -17,6 +17,11 @@ export const errors = defineErrors({
     when: "A stored layer was written in a newer or foreign form of the archive format.",
     remedy: "Install the aeon version that wrote it.",
   },
+  EXCLUSION_INVALID: {
+    code: "invalid-argument",
+    when: "A path to leave out of backups is not absolute or holds a malformed set of characters.",
+    remedy: "Write it from the root of the container, such as /var/cache/** or /tmp/*.",
+  },
   LAYER_INCOMPLETE: {
     code: "failed-precondition",
     when: "An upper directory holds files whose data is elsewhere (overlay metacopy or redirect_dir).",

@@ -165,7 +165,7 @@ async function frames(source: string, target: string) {
   const fd = openSync(target, "wx");
   try {
     const writer = new FrameWriter(fd, { level: 1, parallel: 2 });
-    await writer.write(readFileSync(source));
+    writer.write(readFileSync(source));
     return await writer.finish();
   } finally {
     closeSync(fd);

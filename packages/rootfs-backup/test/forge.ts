@@ -35,7 +35,7 @@ export async function forgeBlob(raw: Buffer, target: string, entries: number): P
   const fd = openSync(target, "w");
   try {
     const writer = new FrameWriter(fd, { level: 1, parallel: 1 });
-    await writer.write(raw);
+    writer.write(raw);
     return { ...(await writer.finish()), entries };
   } finally {
     closeSync(fd);

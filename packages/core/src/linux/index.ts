@@ -1,4 +1,6 @@
+export { openAtSync, readAtSync, statAtSync, statDescriptorSync, type FileStatus } from "./at.ts";
 export { tellsEntryTypesSync } from "./directory-entries.ts";
+export { listNamesSync } from "./directory-names.ts";
 export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
 export { releaseFreeMemory } from "./memory.ts";
@@ -9,7 +11,7 @@ export { signalOnParentDeath } from "./process.ts";
 export { linkDescriptor, renameExchange, renameNoReplace, renameNoReplaceSync } from "./rename.ts";
 export { linuxSelfTest } from "./self-test.ts";
 export { peerCredentials, sendDatagramSync, type PeerCredentials } from "./socket.ts";
-export { allocate, nextData, nextHole, punch } from "./sparse.ts";
+export { allocate, nextData, nextDataSync, nextHole, nextHoleSync, punch } from "./sparse.ts";
 export {
   deviceNumber,
   makeDeviceSync,
@@ -30,3 +32,4 @@ export {
   type XattrSetMode,
   type XattrTarget,
 } from "./xattr.ts";
+export { ZstdContext } from "./zstd.ts";

@@ -12,6 +12,8 @@ export type CValue = number | bigint | Buffer | null;
 
 /** One libc function that answers -1 and errno on failure. `subject` is the object named in the error. */
 export interface LibcFunction {
+  /** Looks it up without calling it; throws when this process has no such function. */
+  find(): void;
   /** Runs on the calling thread: only for calls that never wait for a device. */
   sync(subject: string, ...values: CValue[]): number;
   /** Runs on a thread of libuv's pool. */
@@ -58,6 +60,7 @@ export function libcFunction(
   let found: ReturnType<LibraryHandle["func"]> | undefined;
   const lookUp = () => (found ??= libc().handle.func(prototype));
   return {
+    find: () => void lookUp(),
     sync(subject, ...values) {
       const result = Number(lookUp()(...values));
       if (result === -1) throw lastError(name, subject);

@@ -19,6 +19,27 @@ export async function nextHole(fd: number, offset: number): Promise<number | und
   return atEnd(lseek.async(`descriptor ${fd}`, fd, offset, seekHole));
 }
 
+/** As {@link nextData}, on the calling thread. */
+export function nextDataSync(fd: number, offset: number): number | undefined {
+  return seekSync(fd, offset, seekData);
+}
+
+/** As {@link nextHole}, on the calling thread. */
+export function nextHoleSync(fd: number, offset: number): number | undefined {
+  return seekSync(fd, offset, seekHole);
+}
+
+function seekSync(fd: number, offset: number, whence: number): number | undefined {
+  try {
+    return lseek.sync(`descriptor ${fd}`, fd, offset, whence);
+  } catch (error) {
+    if (isBeyondEnd(error)) return undefined;
+    throw error;
+  }
+}
+
+const isBeyondEnd = (error: unknown): boolean => error instanceof LinuxError && error.code === "ENXIO";
+
 /** Frees the blocks of a range; it then reads as zeros and the size stays. */
 export async function punch(fd: number, offset: number, length: number): Promise<void> {
   await fallocate.async(`descriptor ${fd}`, fd, keepSize | punchHole, offset, length);
@@ -33,7 +54,7 @@ async function atEnd(position: Promise<number>): Promise<number | undefined> {
   try {
     return await position;
   } catch (error) {
-    if (error instanceof LinuxError && error.code === "ENXIO") return undefined;
+    if (isBeyondEnd(error)) return undefined;
     throw error;
   }
 }

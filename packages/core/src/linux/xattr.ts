@@ -17,15 +17,17 @@ interface XattrFunctions {
   readonly remove: LibcFunction;
 }
 
-const declare = (prefix: string): XattrFunctions => ({
-  list: libcFunction(`long ${prefix}listxattr(void *path, void *list, size_t size)`),
-  get: libcFunction(`long ${prefix}getxattr(void *path, void *name, void *value, size_t size)`),
-  set: libcFunction(`int ${prefix}setxattr(void *path, void *name, void *value, size_t size, int flags)`),
-  remove: libcFunction(`int ${prefix}removexattr(void *path, void *name)`),
+const declare = (prefix: string, target = "void *path"): XattrFunctions => ({
+  list: libcFunction(`long ${prefix}listxattr(${target}, void *list, size_t size)`),
+  get: libcFunction(`long ${prefix}getxattr(${target}, void *name, void *value, size_t size)`),
+  set: libcFunction(`int ${prefix}setxattr(${target}, void *name, void *value, size_t size, int flags)`),
+  remove: libcFunction(`int ${prefix}removexattr(${target}, void *name)`),
 });
 const ofLink = declare("l");
 /** On /proc/self/fd/N following leads to the open file itself, and unlike fgetxattr it works for O_PATH. */
 const ofDescriptor = declare("");
+/** Three times as fast, but not for `O_PATH`. */
+const ofOpenFile = declare("f", "int fd");
 
 const create = 1;
 const replace = 2;
@@ -36,7 +38,7 @@ const setFlags = (mode: XattrSetMode): number =>
 
 interface Resolved {
   readonly calls: XattrFunctions;
-  readonly path: Buffer;
+  readonly path: Buffer | number;
   readonly subject: string;
 }
 
@@ -44,6 +46,17 @@ function resolve(target: XattrTarget): Resolved {
   if (typeof target !== "number") return { calls: ofLink, path: cString(target), subject: showPath(target) };
   const path = descriptorPath(target);
   return { calls: ofDescriptor, path: cString(path), subject: path.toString() };
+}
+
+/** An open file is asked directly; only what was opened with `O_PATH` has to be found through /proc. */
+function quickly<T>(target: XattrTarget, work: (resolved: Resolved) => T): T {
+  if (typeof target !== "number") return work(resolve(target));
+  try {
+    return work({ calls: ofOpenFile, path: target, subject: "descriptor" });
+  } catch (error) {
+    if (!hasCode(error, "EBADF")) throw error;
+    return work(resolve(target));
+  }
 }
 
 /** Shared by all synchronous calls; what is returned is a copy. */
@@ -54,9 +67,13 @@ const scratch = (() => {
 
 /** Names of all extended attributes that the caller may see; empty where the file system has none. */
 export function listXattrsSync(target: XattrTarget): Buffer[] {
-  const { calls, path, subject } = resolve(target);
   const buffer = scratch();
-  return noneIfUnsupported(() => splitNames(buffer, calls.list.sync(subject, path, buffer, largest)));
+  return noneIfUnsupported(() =>
+    splitNames(
+      buffer,
+      quickly(target, ({ calls, path, subject }) => calls.list.sync(subject, path, buffer, largest)),
+    ),
+  );
 }
 
 export async function listXattrs(target: XattrTarget): Promise<Buffer[]> {
@@ -73,10 +90,11 @@ export async function listXattrs(target: XattrTarget): Promise<Buffer[]> {
 
 /** The value, or undefined when the file has no such attribute. */
 export function getXattrSync(target: XattrTarget, name: BytePath): Buffer | undefined {
-  const { calls, path, subject } = resolve(target);
   const buffer = scratch();
   return undefinedIfAbsent(() => {
-    const size = calls.get.sync(`${subject}: ${showPath(name)}`, path, cString(name), buffer, largest);
+    const size = quickly(target, ({ calls, path, subject }) =>
+      calls.get.sync(`${subject}: ${showPath(name)}`, path, cString(name), buffer, largest),
+    );
     return Buffer.from(buffer.subarray(0, size));
   });
 }
@@ -98,8 +116,9 @@ export function setXattrSync(
   value: Buffer,
   mode: XattrSetMode = "any",
 ): void {
-  const { calls, path, subject } = resolve(target);
-  calls.set.sync(`${subject}: ${showPath(name)}`, path, cString(name), value, value.length, setFlags(mode));
+  quickly(target, ({ calls, path, subject }) =>
+    calls.set.sync(`${subject}: ${showPath(name)}`, path, cString(name), value, value.length, setFlags(mode)),
+  );
 }
 
 export async function setXattr(

@@ -1,18 +1,23 @@
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 const directoryOnly = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
+/** Directories above that stay open; deeper ones are found again through `..`. */
+const mostOpen = 128;
+
+/** A directory above the current one: open, or known by its device and inode. */
+type Above = { readonly fd: number } | { readonly identity: string };
+
 /**
  * Stands in one directory of a tree and moves by single steps, never through a link and never above the start,
- * however deep the tree: only one descriptor is open at a time.
+ * however deep the tree.
  */
 export class DirectoryCursor implements Disposable {
   #fd: number;
-  /** Device and inode of the directories above. */
-  readonly #above: string[] = [];
+  readonly #above: Above[] = [];
 
   constructor(root: linux.BytePath) {
     this.#fd = openSync(root, directoryOnly);
@@ -34,32 +39,32 @@ export class DirectoryCursor implements Disposable {
 
   /** Fails with `ENOTDIR` or `ELOOP` when the entry is not a directory itself. */
   enter(name: Buffer): void {
-    const here = identity(this.#fd);
-    const next = openSync(this.child(name), directoryOnly);
-    closeSync(this.#fd);
+    const next = linux.openAtSync(this.#fd, name, directoryOnly);
+    if (this.#above.length < mostOpen) this.#above.push({ fd: this.#fd });
+    else {
+      this.#above.push({ identity: identity(this.#fd) });
+      closeSync(this.#fd);
+    }
     this.#fd = next;
-    this.#above.push(here);
   }
 
   leave(): void {
-    const expected = this.#above.pop();
-    if (expected === undefined) throw errors.ARCHIVE_HOSTILE("archive leads above its folder");
-    const parent = openSync(
-      Buffer.concat([linux.descriptorPath(this.#fd), Buffer.from("/..")]),
-      directoryOnly,
-    );
-    closeSync(this.#fd);
-    this.#fd = parent;
-    if (identity(parent) !== expected)
+    const above = this.#above.pop();
+    if (above === undefined) throw errors.ARCHIVE_HOSTILE("archive leads above its folder");
+    const left = this.#fd;
+    this.#fd = "fd" in above ? above.fd : linux.openAtSync(left, "..", directoryOnly);
+    closeSync(left);
+    if ("identity" in above && identity(this.#fd) !== above.identity)
       throw errors.ARCHIVE_HOSTILE("a directory was moved while it was read or written");
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
+    for (const above of this.#above) if ("fd" in above) closeSync(above.fd);
   }
 }
 
 function identity(fd: number): string {
-  const { dev, ino } = fstatSync(fd, { bigint: true });
-  return `${dev}:${ino}`;
+  const { device, inode } = linux.statDescriptorSync(fd);
+  return `${device}:${inode}`;
 }

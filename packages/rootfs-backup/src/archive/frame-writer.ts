@@ -1,20 +1,19 @@
 import { createHash } from "node:crypto";
 import { fsyncSync, writeSync } from "node:fs";
-import { promisify } from "node:util";
-import { constants, zstdCompress } from "node:zlib";
+import { FrameCompressor, type CompressedFrame } from "./frame-compressor.ts";
 import type { FrameIndexWriter } from "./frame-index.ts";
 
-const compress = promisify(zstdCompress);
-
-/** Uncompressed bytes of one frame of a layer, except the last. */
+/** Uncompressed bytes of a full frame of a layer. */
 const layerFrameSize = 4 * 1024 * 1024;
+/** Entries up to this size, header included, are not cut by the end of a frame. */
+export const keptTogether = 1024 * 1024;
 
 export interface FrameWriterOptions {
   /** zstd level, 1…19. */
   readonly level: number;
   /** Frames compressed at the same time, each on a thread of libuv's pool. */
   readonly parallel: number;
-  /** Uncompressed bytes of one frame, except the last; default 4 MiB. */
+  /** Uncompressed bytes of a full frame; default 4 MiB. */
   readonly frameSize?: number;
   /** Told of every frame in its order. */
   readonly index?: FrameIndexWriter;
@@ -30,20 +29,29 @@ export interface WrittenBlob {
   readonly rawSize: number;
 }
 
+interface FrameInFlight {
+  readonly compressed: Promise<CompressedFrame>;
+  /** Its memory, to be used again. */
+  readonly memory: Buffer;
+  readonly rawSize: number;
+}
+
 /**
- * Compresses into independent zstd frames with checksums and writes them to an open file. The bytes depend on
- * the input alone, not on how it was cut into writes.
+ * Compresses into independent zstd frames with checksums and writes them to an open file. Taking bytes never
+ * waits: callers have to {@link drain} after every frame or so, which bounds the memory.
  */
 export class FrameWriter {
   readonly #fd: number;
   readonly #options: FrameWriterOptions;
   readonly #raw = createHash("sha256");
   readonly #stored = createHash("sha256");
-  readonly #inFlight: { readonly stored: Promise<Buffer>; readonly rawSize: number }[] = [];
+  readonly #inFlight: FrameInFlight[] = [];
+  readonly #free: Buffer[] = [];
   readonly #frameSize: number;
-  #frame: Buffer;
-  #frames = 0;
+  readonly #compressor: FrameCompressor;
+  #memory: Buffer;
   #used = 0;
+  #frames = 0;
   #rawSize = 0;
   #size = 0;
 
@@ -51,7 +59,8 @@ export class FrameWriter {
     this.#fd = fd;
     this.#options = options;
     this.#frameSize = options.frameSize ?? layerFrameSize;
-    this.#frame = Buffer.allocUnsafeSlow(this.#frameSize);
+    this.#memory = Buffer.allocUnsafeSlow(this.#frameSize);
+    this.#compressor = new FrameCompressor(options.level, this.#frameSize);
   }
 
   /** Uncompressed bytes taken so far. */
@@ -64,37 +73,59 @@ export class FrameWriter {
     return this.#used === this.#frameSize ? this.#frames + 1 : this.#frames;
   }
 
+  /** Starts a new frame unless the current one has room for so many bytes, {@link keptTogether} at most. */
+  reserve(count: number): void {
+    if (this.#frameSize - this.#used < count) this.#startFrame();
+  }
+
+  /** Forgets bytes back to what {@link rawSize} was since the last {@link reserve}. */
+  rewind(rawSize: number): void {
+    this.#used = rawSize - this.#rawSize;
+  }
+
   /** Memory of at least one byte to fill; tell with {@link advance} how much of it was filled. */
-  async room(): Promise<Buffer> {
-    if (this.#used === this.#frameSize) await this.#startFrame();
-    return this.#frame.subarray(this.#used);
+  room(): Buffer {
+    if (this.#used === this.#frameSize) this.#startFrame();
+    return this.#memory.subarray(this.#used);
   }
 
   advance(count: number): void {
     this.#used += count;
   }
 
-  async write(bytes: Buffer): Promise<void> {
-    for (let rest = bytes; rest.length > 0;) {
-      const count = rest.copy(await this.room());
-      this.advance(count);
-      rest = rest.subarray(count);
+  write(bytes: Buffer): void {
+    for (let written = 0; written < bytes.length;) {
+      if (this.#used === this.#frameSize) this.#startFrame();
+      const count = bytes.copy(this.#memory, this.#used, written);
+      this.#used += count;
+      written += count;
     }
   }
 
-  async zeros(count: number): Promise<void> {
+  /** Up to a frame of them. */
+  zeros(count: number): void {
     for (let left = count; left > 0;) {
-      const room = (await this.room()).subarray(0, left);
+      const room = this.room().subarray(0, left);
       room.fill(0);
-      this.advance(room.length);
+      this.#used += room.length;
       left -= room.length;
     }
   }
 
+  get isCongested(): boolean {
+    return this.#inFlight.length >= this.#options.parallel;
+  }
+
+  /** Waits until there is room for another frame, and writes those that are done. */
+  async drain(): Promise<void> {
+    while (this.isCongested) await this.#writeOldest();
+  }
+
   /** Writes the rest and flushes the file to disk. */
   async finish(): Promise<WrittenBlob> {
-    if (this.#used > 0) await this.#startFrame();
+    if (this.#used > 0) this.#startFrame();
     while (this.#inFlight.length > 0) await this.#writeOldest();
+    this.#compressor[Symbol.dispose]();
     fsyncSync(this.#fd);
     return {
       digest: `sha256:${this.#stored.digest("hex")}`,
@@ -104,36 +135,30 @@ export class FrameWriter {
     };
   }
 
-  async #startFrame(): Promise<void> {
-    const frame = this.#frame.subarray(0, this.#used);
-    // Node's types lack `pledgedSrcSize`, which writes the size into the frame's header.
-    const options = {
-      params: {
-        [constants.ZSTD_c_compressionLevel]: this.#options.level,
-        [constants.ZSTD_c_checksumFlag]: 1,
-      },
-      pledgedSrcSize: frame.length,
-      chunkSize: this.#frameSize,
-    };
-    const result = compress(frame, options);
+  #startFrame(): void {
+    const memory = this.#memory;
+    const frame = memory.subarray(0, this.#used);
+    const compressed = this.#compressor.compress(frame);
     // Handled where it is awaited; without this a failure before that would end the process.
-    result.catch(() => {});
-    this.#inFlight.push({ stored: result, rawSize: frame.length });
-    this.#frames += 1;
+    compressed.catch(() => {});
+    this.#inFlight.push({ compressed, memory, rawSize: frame.length });
     this.#raw.update(frame);
     this.#rawSize += frame.length;
-    this.#frame = Buffer.allocUnsafeSlow(this.#frameSize);
+    this.#frames += 1;
+    this.#memory = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#frameSize);
     this.#used = 0;
-    while (this.#inFlight.length >= this.#options.parallel) await this.#writeOldest();
   }
 
   async #writeOldest(): Promise<void> {
     const frame = this.#inFlight.shift();
     if (frame === undefined) return;
-    const bytes = await frame.stored;
+    const compressed = await frame.compressed;
+    const { bytes } = compressed;
+    this.#free.push(frame.memory);
     this.#options.index?.add(bytes, frame.rawSize);
     for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written);
     this.#stored.update(bytes);
     this.#size += bytes.length;
+    compressed.release();
   }
 }

@@ -8,9 +8,8 @@ import { extractLayer } from "./extract.ts";
 import { readFrames } from "./frame-reader.ts";
 import { FrameIndexWriter } from "./frame-index.ts";
 import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
-import type { IdMaps } from "./id-map.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
-import { packLayer } from "./pack.ts";
+import { packLayer, type PackOptions } from "./pack.ts";
 import type { PackReport } from "./report.ts";
 import { TarReader } from "./tar-reader.ts";
 import { TocWriter } from "./toc-writer.ts";
@@ -29,15 +28,11 @@ export interface LayerBlob extends VerifiableLayer {
   readonly toc: BlobDescriptor;
 }
 
-export interface PackRequest {
+export interface PackRequest extends PackOptions {
   /** The upper directory. */
   readonly source: string;
   /** The layer's file; it and those beside it (layerFiles) must not exist. */
   readonly target: string;
-  readonly overlay: OverlayNamespace;
-  readonly idMaps?: IdMaps | undefined;
-  /** Unpacked layers below the directory that are packed with it as one layer, the lowest first; none when absent. */
-  readonly lowers?: readonly string[] | undefined;
   /** zstd level, 1…19. */
   readonly level: number;
 }
@@ -46,6 +41,9 @@ export interface PackResult {
   readonly layer: LayerBlob;
   readonly report: PackReport;
 }
+
+/** Frames that are compressed at a time: enough to keep two cores busy while the next one is filled. */
+const parallel = 3;
 
 /** Milliseconds between two reports of progress. */
 const progressMs = 200;
@@ -58,17 +56,15 @@ export async function packFile(
   request: PackRequest,
   onProgress?: (bytes: number) => void,
 ): Promise<PackResult> {
-  const { source, target, overlay, idMaps, lowers, level } = request;
+  const { source, target, level } = request;
   const files = layerFiles(target);
   using layerFile = newFile(files.layer);
   using tocFile = newFile(files.toc);
   const frames = new FrameIndexWriter();
-  const layer = new FrameWriter(layerFile.fd, { level, parallel: 2, index: frames });
+  const layer = new FrameWriter(layerFile.fd, { level, parallel, index: frames });
   const toc = new TocWriter(tocFile.fd, level);
   const timer = onProgress && setInterval(() => onProgress(layer.rawSize), progressMs);
-  const report = await packLayer(source, { layer, toc }, { overlay, idMaps, lowers }).finally(() =>
-    clearInterval(timer),
-  );
+  const report = await packLayer(source, { layer, toc }, request).finally(() => clearInterval(timer));
   const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
   const written = await layer.finish();
   const { digest, size } = await toc.finish();

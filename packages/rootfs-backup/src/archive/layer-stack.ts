@@ -1,10 +1,8 @@
-import { fstatSync, readdirSync } from "node:fs";
-import { errnoOf } from "@aeon/core";
+import { errnoOf, linux } from "@aeon/core";
 import { DirectoryCursor } from "./directory-cursor.ts";
 import { toContainer, type IdMaps } from "./id-map.ts";
-import { byBytes } from "./names.ts";
-import type { OverlayNamespace } from "./overlay-xattrs.ts";
-import { readUpperEntry, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
+import { overlayXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
+import { isWhiteout, kindOf, readUpperEntry, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
 
 /** An upper directory, or a lower one in the same form. */
 export interface StackedLayer {
@@ -30,17 +28,24 @@ export function stackOf({ source, overlay, idMaps, lowers = [] }: StackRequest):
 
 /** One name as overlayfs would show it when the stack alone were mounted, deletions included. */
 export interface StackEntry {
-  readonly entry: UpperEntry;
-  /** The path for Node's functions. */
-  readonly file: Buffer;
+  readonly status: linux.FileStatus;
+  /** The name is deleted. */
+  readonly whiteout: boolean;
   /** True when another file system is mounted there. */
   readonly foreign: boolean;
+  /** Open: the directory of the layer that has it. */
+  readonly directory: number;
+  /** The path for Node's functions. */
+  readonly file: Buffer;
+  readonly format: UpperFormat;
+  /** Of the layers of the current directory, the one that has it. */
+  readonly at: number;
 }
 
 interface Layer {
   readonly cursor: DirectoryCursor;
   readonly format: UpperFormat;
-  readonly device: bigint;
+  readonly device: number;
 }
 
 /** The directories that make up the current one, the topmost first. */
@@ -57,15 +62,13 @@ interface Level {
 export class LayerStack implements Disposable {
   readonly #levels: Level[] = [];
   readonly #layers: Layer[] = [];
-  /** The directory that was read last, in case it is entered. */
-  #next: { readonly name: Buffer; readonly level: Level } | undefined;
 
   /** The topmost layer first; at least one. */
   constructor(layers: readonly StackedLayer[]) {
     try {
       for (const { path, format } of layers) {
         const cursor = new DirectoryCursor(path);
-        this.#layers.push({ cursor, format, device: fstatSync(cursor.fd, { bigint: true }).dev });
+        this.#layers.push({ cursor, format, device: linux.statDescriptorSync(cursor.fd).device });
       }
     } catch (error) {
       this[Symbol.dispose]();
@@ -78,43 +81,50 @@ export class LayerStack implements Disposable {
   root(shownPath: Buffer): UpperEntry {
     const [top] = this.#layers;
     if (top === undefined) throw new RangeError("a stack has at least one layer");
-    return readUpperEntry(Buffer.from(`/proc/self/fd/${top.cursor.fd}/.`), shownPath, top.format);
+    return directoryEntry(top, shownPath);
   }
 
-  /** All names in the current directory in the order of layers, deleted ones included. */
-  names(): readonly Buffer[] {
+  /** All names in the current directory as Latin-1 text in the order of layers, deleted ones included. */
+  names(): readonly string[] {
     const { layers } = this.#level;
-    const lists = layers.map(({ cursor }) =>
-      readdirSync(Buffer.from(`/proc/self/fd/${cursor.fd}`), { encoding: "buffer" }),
-    );
-    const sorted = lists.flat().toSorted(byBytes);
-    return lists.length === 1 ? sorted : sorted.filter((name, at) => sorted[at - 1]?.equals(name) !== true);
+    // The order of Latin-1 text is that of its bytes.
+    const sorted = layers.flatMap(({ cursor }) => linux.listNamesSync(cursor.fd)).toSorted();
+    return layers.length === 1 ? sorted : sorted.filter((name, at) => sorted[at - 1] !== name);
   }
 
   /** `hidden`: it only deletes what cannot be seen anyway. `vanished`: it was deleted since {@link names}. */
-  read(name: Buffer, shownPath: Buffer): StackEntry | "hidden" | "vanished" {
+  find(name: Buffer): StackEntry | "hidden" | "vanished" {
     const { layers, covered } = this.#level;
-    for (const [at, layer] of layers.entries()) {
-      const found = readIn(layer, name, shownPath);
-      if (found === undefined) continue;
-      const { file, entry } = found;
-      const foreign = "stat" in entry && entry.stat.dev !== layer.device;
-      if (entry.kind === "whiteout" && covered && this.#layers.length > 1) return "hidden";
-      if (entry.kind !== "directory" || foreign) return { entry, file, foreign };
-      const merged = mergedFrom(layers.slice(at), entry.opaque, name, shownPath);
-      this.#next = { name, level: { layers: merged.layers, covered: covered || merged.opaque } };
-      return { entry: { ...entry, opaque: merged.opaque }, file, foreign };
+    for (const [at, { cursor, format, device }] of layers.entries()) {
+      const status = statusIn(cursor, name);
+      if (status === undefined) continue;
+      const file = cursor.child(name);
+      const whiteout = isDeleted(status, file, format);
+      if (whiteout && covered && this.#layers.length > 1) return "hidden";
+      return { status, whiteout, foreign: status.device !== device, directory: cursor.fd, file, format, at };
     }
     return "vanished";
   }
 
-  /** Goes into the directory that was read last. */
-  enter(name: Buffer): void {
-    if (this.#next?.name !== name) throw new RangeError("only what was read last can be entered");
-    const { level } = this.#next;
-    this.#next = undefined;
-    for (const { cursor } of level.layers) cursor.enter(name);
-    this.#levels.push(level);
+  /**
+   * Goes into a directory that was found and gives its merged attributes. Fails with `ENOTDIR`, `ELOOP` or `ENOENT`
+   * when it was replaced, and stays where it was.
+   */
+  enter(name: Buffer, at: number, shownPath: Buffer): UpperEntry {
+    const { layers, covered } = this.#level;
+    const [top, ...rest] = layers.slice(at);
+    if (top === undefined) throw new RangeError("only what was found can be entered");
+    top.cursor.enter(name);
+    const merged = [top];
+    try {
+      const entry = directoryEntry(top, shownPath);
+      const opaque = mergeBelow(merged, rest, entry.opaque, name, shownPath);
+      this.#levels.push({ layers: merged, covered: covered || opaque });
+      return { ...entry, opaque };
+    } catch (error) {
+      for (const { cursor } of merged) cursor.leave();
+      throw error;
+    }
   }
 
   leave(): void {
@@ -132,35 +142,48 @@ export class LayerStack implements Disposable {
   }
 }
 
-function readIn(
-  { cursor, format }: Layer,
-  name: Buffer,
-  shownPath: Buffer,
-): { readonly file: Buffer; readonly entry: UpperEntry } | undefined {
-  const file = cursor.child(name);
+function statusIn({ fd }: DirectoryCursor, name: Buffer): linux.FileStatus | undefined {
   try {
-    return { file, entry: readUpperEntry(file, shownPath, format) };
+    return linux.statAtSync(fd, name);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** Which layers a directory is merged from: down to the first that is opaque, or that has something else of its name. */
-function mergedFrom(
-  [top, ...rest]: readonly Layer[],
+/** An empty file deletes too when it carries overlayfs's mark. */
+function isDeleted(status: linux.FileStatus, file: Buffer, { overlay }: UpperFormat): boolean {
+  if (isWhiteout(status)) return true;
+  if (status.size !== 0 || kindOf(status) !== "file") return false;
+  const mark = overlayXattr(overlay, "whiteout");
+  return linux.listXattrsSync(file).some((name) => name.equals(mark));
+}
+
+/** The directory in which the layer's cursor stands. */
+function directoryEntry({ cursor, format }: Layer, path: Buffer): UpperEntry {
+  const status = linux.statDescriptorSync(cursor.fd);
+  return readUpperEntry({ kind: "directory", status, at: cursor.fd, path }, format);
+}
+
+/**
+ * Adds the layers that a directory is merged from: down to the first that is opaque, or that has something else of
+ * its name; then true, since nothing below shows through.
+ */
+function mergeBelow(
+  merged: Layer[],
+  layers: readonly Layer[],
   isOpaque: boolean,
   name: Buffer,
   shownPath: Buffer,
-): { readonly layers: readonly Layer[]; readonly opaque: boolean } {
-  const merged = top === undefined ? [] : [top];
-  let opaque = isOpaque;
-  for (const layer of rest) {
-    if (opaque) break;
-    const below = readIn(layer, name, shownPath)?.entry;
-    if (below === undefined) continue;
-    if (below.kind === "directory") merged.push(layer);
-    opaque = below.kind !== "directory" || below.opaque;
+): boolean {
+  for (const layer of layers) {
+    if (isOpaque) break;
+    const status = statusIn(layer.cursor, name);
+    if (status === undefined) continue;
+    if (kindOf(status) !== "directory") return true;
+    layer.cursor.enter(name);
+    merged.push(layer);
+    isOpaque = directoryEntry(layer, shownPath).opaque;
   }
-  return { layers: merged, opaque };
+  return isOpaque;
 }

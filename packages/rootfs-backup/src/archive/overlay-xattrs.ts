@@ -60,9 +60,13 @@ export function lowerXattrName(name: Buffer, overlay: OverlayNamespace): Buffer 
     : name;
 }
 
+/** The name of one of overlayfs's own attributes. */
+export const overlayXattr = (overlay: OverlayNamespace, key: string): Buffer =>
+  Buffer.from(`${overlay}.overlay.${key}`);
+
 /** Makes a directory of a lower layer hide what the layers below have in it. */
 export const opaqueXattr = (overlay: OverlayNamespace): Xattr => ({
-  name: Buffer.from(`${overlay}.overlay.opaque`),
+  name: overlayXattr(overlay, "opaque"),
   value: Buffer.from("y"),
 });
 
@@ -71,6 +75,6 @@ export const opaqueXattr = (overlay: OverlayNamespace): Xattr => ({
  * list the deleted names. The empty value means that the directory was copied up from an unknown place.
  */
 export const originXattr = (overlay: OverlayNamespace): Xattr => ({
-  name: Buffer.from(`${overlay}.overlay.origin`),
+  name: overlayXattr(overlay, "origin"),
   value: Buffer.alloc(0),
 });

@@ -1,7 +1,10 @@
 /** Something of a layer that its archive does not hold as it was. */
 export interface Deviation {
-  /** `skipped`: not in the archive. `dropped`: an attribute is missing. `torn`: the file changed while it was read. */
-  readonly kind: "skipped" | "dropped" | "torn";
+  /**
+   * `skipped`: not in the archive. `dropped`: an attribute is missing. `torn`: the file changed while it was read.
+   * `excluded`: left out on request.
+   */
+  readonly kind: "skipped" | "dropped" | "torn" | "excluded";
   /** For people: bytes that are not UTF-8 are replaced. */
   readonly path: string;
   readonly reason: string;
@@ -14,6 +17,10 @@ export interface PackReport {
   /** At most {@link mostDeviations}; `deviationCount` counts all. */
   readonly deviations: readonly Deviation[];
   readonly deviationCount: number;
+  /** Files whose content or existence changed while they were read; none in a layer that nobody uses. */
+  readonly torn: number;
+  /** Times that a changed file was read again, which mostly helps. */
+  readonly retried: number;
 }
 
 export type EntryCount =
@@ -42,6 +49,8 @@ export class ReportBuilder {
   };
   readonly #deviations: Deviation[] = [];
   #deviationCount = 0;
+  #torn = 0;
+  #retried = 0;
 
   count(what: EntryCount): void {
     this.#counts[what] += 1;
@@ -49,11 +58,22 @@ export class ReportBuilder {
 
   deviation(kind: Deviation["kind"], path: Buffer, reason: string): void {
     this.#deviationCount += 1;
+    if (kind === "torn") this.#torn += 1;
     if (this.#deviations.length < mostDeviations)
       this.#deviations.push({ kind, path: path.toString(), reason });
   }
 
+  retried(): void {
+    this.#retried += 1;
+  }
+
   build(): PackReport {
-    return { counts: this.#counts, deviations: this.#deviations, deviationCount: this.#deviationCount };
+    return {
+      counts: this.#counts,
+      deviations: this.#deviations,
+      deviationCount: this.#deviationCount,
+      torn: this.#torn,
+      retried: this.#retried,
+    };
   }
 }

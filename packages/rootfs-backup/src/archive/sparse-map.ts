@@ -9,12 +9,12 @@ export interface Extent {
 }
 
 /** The ranges of an open file that hold data, in order. */
-export async function dataExtents(fd: number, size: number): Promise<Extent[]> {
+export function dataExtents(fd: number, size: number): Extent[] {
   const extents: Extent[] = [];
   for (let position = 0; position < size;) {
-    const offset = await linux.nextData(fd, position);
+    const offset = linux.nextDataSync(fd, position);
     if (offset === undefined || offset >= size) break;
-    const end = Math.min((await linux.nextHole(fd, offset)) ?? size, size);
+    const end = Math.min(linux.nextHoleSync(fd, offset) ?? size, size);
     extents.push({ offset, length: end - offset });
     position = end;
   }

@@ -85,17 +85,19 @@ function ustar(entry: TarEntry, flag: string = typeFlags[entry.type]): Buffer {
   return header;
 }
 
+/** Digits with leading zeros; the field ends with the NUL that is there. */
 function putOctal(header: Buffer, field: Field, value: number): void {
   const [offset, length] = fields[field];
-  header.write(value.toString(8).padStart(length - 1, "0"), offset, "latin1");
+  for (let at = offset + length - 2, rest = value; at >= offset; at -= 1, rest = Math.floor(rest / 8))
+    header[at] = 0x30 + (rest % 8);
 }
 
 /** Sum of all bytes with the checksum's own field taken as spaces. */
 function checksum(header: Buffer): number {
   const [offset, length] = fields.checksum;
-  let sum = 0;
-  for (let index = 0; index < blockSize; index += 1)
-    sum += index >= offset && index < offset + length ? 0x20 : (header[index] ?? 0);
+  let sum = 0x20 * length;
+  for (let index = 0; index < offset; index += 1) sum += header[index] ?? 0;
+  for (let index = offset + length; index < blockSize; index += 1) sum += header[index] ?? 0;
   return sum;
 }
 

@@ -6,29 +6,38 @@ export const tocFormat = { format: 1 } as const;
 
 /** Uncompressed bytes of a frame: little to unpack for a reader that stops early. */
 const frameSize = 1024 * 1024;
+/** Characters of lines that are collected before they are encoded. */
+const batch = 65_536;
 
-/** Writes a table of contents: JSON lines in zstd frames. */
+/** Writes a table of contents: JSON lines in zstd frames. Callers have to {@link drain} now and then. */
 export class TocWriter {
   readonly #frames: FrameWriter;
   #lines = `${JSON.stringify(tocFormat)}\n`;
 
   constructor(fd: number, level: number) {
-    this.#frames = new FrameWriter(fd, { level, parallel: 1, frameSize });
+    this.#frames = new FrameWriter(fd, { level, parallel: 2, frameSize });
   }
 
-  async add(entry: TocEntry): Promise<void> {
+  add(entry: TocEntry): void {
     this.#lines += `${encodeTocEntry(entry)}\n`;
-    if (this.#lines.length > 65_536) await this.#flush();
+    if (this.#lines.length > batch) this.#flush();
   }
 
-  async finish(): Promise<WrittenBlob> {
-    await this.#flush();
+  get isCongested(): boolean {
+    return this.#frames.isCongested;
+  }
+
+  drain(): Promise<void> {
+    return this.#frames.drain();
+  }
+
+  finish(): Promise<WrittenBlob> {
+    this.#flush();
     return this.#frames.finish();
   }
 
-  async #flush(): Promise<void> {
-    const bytes = Buffer.from(this.#lines);
+  #flush(): void {
+    this.#frames.write(Buffer.from(this.#lines));
     this.#lines = "";
-    await this.#frames.write(bytes);
   }
 }

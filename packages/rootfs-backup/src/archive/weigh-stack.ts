@@ -1,4 +1,5 @@
 import { LayerStack, type StackedLayer } from "./layer-stack.ts";
+import { kindOf } from "./upper-entry.ts";
 import { blockSize, padding } from "./tar-entry.ts";
 
 /** Headers of an entry: its own and, since times have nanoseconds, an extended one of two blocks. */
@@ -11,25 +12,27 @@ export function weighStack(layers: readonly StackedLayer[]): number {
   let bytes = headers;
   const levels = [[...stack.names()]];
   for (let names = levels.at(-1); names !== undefined; names = levels.at(-1)) {
-    const name = names.pop();
-    if (name === undefined) {
+    const text = names.pop();
+    if (text === undefined) {
       levels.pop();
       if (levels.length > 0) stack.leave();
       continue;
     }
-    const found = stack.read(name, name);
+    const name = Buffer.from(text, "latin1");
+    const found = stack.find(name);
     if (found === "hidden" || found === "vanished" || found.foreign) continue;
     bytes += headers;
-    const { entry } = found;
-    if (entry.kind === "directory") {
-      stack.enter(name);
+    const { status, at } = found;
+    const kind = kindOf(status);
+    if (kind === "directory") {
+      stack.enter(name, at, name);
       levels.push([...stack.names()]);
-    } else if (entry.kind === "file") {
-      const { dev, ino, nlink, size, blocks } = entry.stat;
-      const inode = `${dev}:${ino}`;
-      if (nlink > 1n && linked.has(inode)) continue;
-      if (nlink > 1n) linked.add(inode);
-      const data = Number(blocks * 512n < size ? blocks * 512n : size);
+    } else if (kind === "file") {
+      const { device, inode, links, size, blocks } = status;
+      const key = `${device}:${inode}`;
+      if (links > 1 && linked.has(key)) continue;
+      if (links > 1) linked.add(key);
+      const data = Math.min(blocks * 512, size);
       bytes += data + padding(data);
     }
   }

@@ -11,6 +11,7 @@ import {
   type SnapshotKey,
   type Snapshotter,
 } from "@aeon/core";
+import { leftOut } from "../archive/exclusions.ts";
 import { errors } from "../errors.ts";
 import type { BackupRecord, NewBackup } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
@@ -66,6 +67,8 @@ export interface LiveCapturerOptions {
   readonly concurrency: number;
   /** zstd level, 1…19. */
   readonly level: number;
+  /** Paths in containers that no backup holds; see Exclusions. */
+  readonly exclude: readonly string[];
   readonly assertRoom: (key: SnapshotKey) => void;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
@@ -243,10 +246,10 @@ export class LiveCapturer implements AsyncDisposable {
   }
 
   async #pack(
-    { id, snapshotKey: key, upperdir, overlay, idMaps }: NewBackup,
+    { id, identity, snapshotKey: key, upperdir, overlay, idMaps }: NewBackup,
     call: CaptureCall,
   ): Promise<Packed> {
-    const { staging, worker, level, backend } = this.#options;
+    const { staging, worker, level, exclude, backend } = this.#options;
     const { onProgress, signal } = call;
     let total: number | undefined;
     if (onProgress !== undefined)
@@ -257,8 +260,9 @@ export class LiveCapturer implements AsyncDisposable {
     const report = (bytes: number): void =>
       onProgress?.({ phase: "reading", bytes, ...(total !== undefined && { total }) });
     report(0);
+    const left = leftOut(exclude, identity.pod !== undefined);
     const packed = await worker.pack(
-      { source: upperdir, target: staging.packed(id), overlay, idMaps, level },
+      { source: upperdir, target: staging.packed(id), overlay, idMaps, level, ...left },
       signal,
       onProgress && report,
     );

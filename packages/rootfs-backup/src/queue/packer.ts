@@ -3,6 +3,7 @@ import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
 import { layerFiles } from "../archive/blob-descriptor.ts";
+import { leftOut } from "../archive/exclusions.ts";
 import type { Staging } from "../capture/staging.ts";
 import { reached } from "../capture/steps.ts";
 import { errors } from "../errors.ts";
@@ -23,6 +24,8 @@ export interface PackerOptions {
   readonly registry: ContainerRegistry | undefined;
   /** zstd level, 1…19. */
   readonly level: number;
+  /** Paths in containers that no backup holds; see Exclusions. */
+  readonly exclude: readonly string[];
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -94,11 +97,11 @@ export class Packer {
 
   /** The layer in files of that name, whether it is packed now or was before. */
   async #pack(
-    { id, overlay, idMaps, packed, place, upperdir }: BackupRecord,
+    { id, identity, overlay, idMaps, packed, place, upperdir }: BackupRecord,
     { file, below }: { readonly file: string; readonly below: readonly StoredLayer[] },
     signal: AbortSignal,
   ): Promise<{ readonly packed: Packed; readonly squashed: boolean }> {
-    const { staging, squasher, worker, level } = this.#options;
+    const { staging, squasher, worker, level, exclude } = this.#options;
     if (packed !== undefined) {
       const [from, to] = [layerFiles(staging.packed(id)), layerFiles(file)];
       for (const name of ["layer", "index", "toc"] as const) await linkOrCopy(from[name], to[name]);
@@ -106,7 +109,8 @@ export class Packer {
     }
     const source = place === "snapshot" ? upperdir : staging.layer(id);
     const lowers = await squasher.lowersOf({ folder: source, overlay, below }, signal);
-    const made = await worker.pack({ source, target: file, overlay, idMaps, lowers, level }, signal);
+    const left = leftOut(exclude, identity.pod !== undefined);
+    const made = await worker.pack({ source, target: file, overlay, idMaps, lowers, level, ...left }, signal);
     reached("packed", id);
     return { packed: made, squashed: lowers.length > 0 };
   }

@@ -24,7 +24,7 @@ export const idMapsSchema = v.object({ uids: idRanges, gids: idRanges });
 const pod = v.object({ namespace: v.string(), name: v.string(), uid: v.string(), container: v.string() });
 
 const deviation = v.object({
-  kind: v.picklist(["skipped", "dropped", "torn"]),
+  kind: v.picklist(["skipped", "dropped", "torn", "excluded"]),
   path: v.string(),
   reason: v.string(),
 });

@@ -15,9 +15,15 @@ const layer = v.object({ ...verifiable, index: descriptor, toc: descriptor });
 const report = v.object({
   counts: v.record(v.string(), count),
   deviations: v.array(
-    v.object({ kind: v.picklist(["skipped", "dropped", "torn"]), path: v.string(), reason: v.string() }),
+    v.object({
+      kind: v.picklist(["skipped", "dropped", "torn", "excluded"]),
+      path: v.string(),
+      reason: v.string(),
+    }),
   ),
   deviationCount: count,
+  torn: count,
+  retried: count,
 });
 
 /** What a worker process is asked to do: one job per process, as JSON on its standard input. */
@@ -32,6 +38,9 @@ export const jobSchema = v.variant("job", [
     level: count,
     /** Whether to tell how far it is. */
     progress: v.optional(v.boolean()),
+    exclude: v.optional(v.pipe(v.array(v.string()), v.readonly())),
+    mounts: v.optional(v.pipe(v.array(v.string()), v.readonly())),
+    devices: v.optional(v.picklist(["all", "harmless"])),
   }),
   v.object({
     job: v.literal("unpack"),

@@ -85,7 +85,8 @@ const writeZstd: Encoder = async (raw, file, signal) => {
   const writer = new FrameWriter(handle.fd, { level: 3, parallel: 2 });
   for await (const chunk of raw) {
     signal.throwIfAborted();
-    await writer.write(chunk);
+    writer.write(chunk);
+    await writer.drain();
   }
   const { digest, size } = await writer.finish();
   return { mediaType: mediaTypes.layerZstd, digest: parseDigest(digest), size };
