@@ -12,8 +12,8 @@ export interface Apt extends AsyncDisposable {
   candidate(name: string): Promise<{ readonly version: string; readonly bytes: number }>;
   /** Downloads and verifies the package; answers the path of the .deb, which lives until disposal. */
   download(name: string, version: string): Promise<string>;
-  /** Downloads and verifies the package with everything that it depends on; answers the paths of the .debs. */
-  downloadTree(name: string, version: string): Promise<readonly string[]>;
+  /** Downloads and verifies packages (`name` or `name=version`) with all they depend on; answers the paths of the .debs. */
+  downloadTree(packages: readonly string[]): Promise<readonly string[]>;
 }
 
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -111,13 +111,13 @@ class PrivateApt implements Apt {
     return join(folder, file);
   }
 
-  async downloadTree(name: string, version: string): Promise<readonly string[]> {
+  async downloadTree(packages: readonly string[]): Promise<readonly string[]> {
     await this.#run("apt-get", [
       "install",
       "--yes",
       "--no-install-recommends",
       "--download-only",
-      `${name}=${version}`,
+      ...packages,
     ]);
     const archives = join(this.#root, "cache", "archives");
     const files = await readdir(archives);

@@ -6,9 +6,12 @@ import { withNames, type FetchOptions, type UnpackedPackage } from "./debian-pac
 import { withFileLock } from "./file-lock.ts";
 import { run } from "./run.ts";
 
-/** A package that is wanted with all that it depends on, down to the C library. */
+/** Packages that are wanted with all that they depend on, down to the C library. */
 export interface TreeOptions extends Omit<FetchOptions, "packages"> {
+  /** Gives the tree its name and version. */
   readonly name: string;
+  /** Further packages to have in the tree. */
+  readonly with?: readonly string[];
 }
 
 /**
@@ -18,7 +21,13 @@ export interface TreeOptions extends Omit<FetchOptions, "packages"> {
  */
 export async function fetchPackageTree(options: TreeOptions): Promise<UnpackedPackage> {
   const suite = options.suite ?? (await machineSuite());
-  const folder = join(options.cache, "debian-trees", process.arch, suite, options.name);
+  const folder = join(
+    options.cache,
+    "debian-trees",
+    process.arch,
+    suite,
+    [options.name, ...(options.with ?? [])].join("+"),
+  );
   const existing = await current(folder, options.name);
   if (existing !== undefined) return existing;
   return withFileLock(
@@ -42,7 +51,7 @@ async function current(folder: string, name: string): Promise<UnpackedPackage | 
 async function fetchTree(
   folder: string,
   suite: string,
-  { name, onProgress, signal }: TreeOptions,
+  { name, with: others = [], onProgress, signal }: TreeOptions,
 ): Promise<UnpackedPackage> {
   try {
     onProgress?.(`reading the package list of Debian ${suite}`);
@@ -53,7 +62,7 @@ async function fetchTree(
     const partial = join(folder, ".partial");
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial);
-    for (const file of await apt.downloadTree(name, version))
+    for (const file of await apt.downloadTree([`${name}=${version}`, ...others]))
       await run("dpkg-deb", ["-x", file, partial], { ...(signal && { signal }) });
     await rm(target, { recursive: true, force: true });
     await rename(partial, target);
@@ -62,6 +71,6 @@ async function fetchTree(
     return { name, version, root: target };
   } catch (error) {
     signal?.throwIfAborted();
-    throw withNames(error, suite, [name]);
+    throw withNames(error, suite, [name, ...others]);
   }
 }

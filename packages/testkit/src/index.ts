@@ -14,3 +14,4 @@ export { describeTree, difference, type DescribeOptions } from "./describe-tree.
 export { growFile, growTree, type GrowOptions } from "./grow-tree.ts";
 export { seeded } from "./seeded.ts";
 export { launchCephGateway, type CephGateway } from "./ceph-gateway.ts";
+export { makeBucket, type S3Access } from "./make-bucket.ts";

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import { get } from "node:https";
 import { once } from "node:events";
 import { expect, test } from "vitest";
@@ -7,7 +6,7 @@ import { launchCephGateway, leftBehind } from "../src/index.ts";
 
 test("serves S3 plain and over TLS, comes back after a kill, and leaves nothing behind", async () => {
   const gateway = await launchCephGateway();
-  const folder = dirname(gateway.log);
+  const folder = gateway.folder;
   {
     await using _ = gateway;
     const plain = async () => (await fetch(gateway.endpoint)).text();
