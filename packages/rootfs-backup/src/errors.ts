@@ -93,6 +93,17 @@ export const errors = defineErrors({
     when: "The folder of the store cannot be created, read or written.",
     remedy: "Check backup.store.path, its permissions and its disk.",
   },
+  STORE_UNREACHABLE: {
+    code: "unavailable",
+    when: "The store gives no usable answer, several attempts later: it is down, overloaded, or the way to it is.",
+    remedy: "Check backup.store.endpoint, the network and the store; uploads are tried again by themselves.",
+  },
+  STORE_DENIED: {
+    code: "permission-denied",
+    when: "The store does not accept the credentials, or they lack a right.",
+    remedy:
+      "Check the credentials and their rights to list, read, write and delete below backup.store.prefix, and this node's clock.",
+  },
   RECORD_MALFORMED: {
     code: "data-loss",
     when: "A row of the backup plugin's own database does not hold what aeon wrote there.",

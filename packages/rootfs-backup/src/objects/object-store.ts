@@ -44,8 +44,8 @@ export interface StoreAbilities {
 
 /**
  * Bytes by name, on any medium; `test/object-store-contract.ts` says what every one does. What resolved is durable
- * and seen by everybody. Safe for several writers on several hosts. Each method rejects with `STORE_UNUSABLE` while
- * the store cannot be reached or used.
+ * and seen by everybody. Safe for several writers on several hosts. Each method rejects with `STORE_UNUSABLE`,
+ * `STORE_UNREACHABLE` or `STORE_DENIED` while the store cannot be used.
  */
 export interface ObjectStore extends AsyncDisposable {
   /** For people, without secrets: `/path` or `s3://bucket/prefix`. */
