@@ -350,3 +350,31 @@ test("the agent's end is told as such", async () => {
   expect(ended.code).toBe(4);
   expect(ended.stderr).toMatch(/nobody listens there.*\[AGENT_UNREACHABLE\]$/m);
 });
+
+test("backups of running containers, one and all", async () => {
+  const image = aeon.standalone.image;
+  const label = "backup.container.io/enabled=true";
+  await aeon.bash(
+    `ctr run --detach --label ${label} ${image} running sh -c 'echo 1 > /root/note; sleep 86397'`,
+  );
+  const waited = ["backup", "create", "--container", "running", "--pause", "--wait"];
+  expect(await json(...waited)).toMatchObject({
+    state: "stored",
+    containerId: "running",
+    trigger: "manual",
+    consistency: "frozen",
+  });
+  expect((await aeon.bash("ctr tasks ls")).stdout).toMatch(/running\s+\d+\s+RUNNING/);
+  expect(await json("backup", "drain")).toMatchObject({
+    containers: [
+      { containerId: "running", failure: null, backup: { trigger: "drain", consistency: "live" } },
+    ],
+    failed: 0,
+    pending: 0,
+  });
+  expect(await aeon.aeonctl("backup", "create", "--container", "none")).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining("no container none is known in default") as unknown,
+  });
+  await aeon.bash("ctr tasks delete --force running; ctr containers delete running");
+});

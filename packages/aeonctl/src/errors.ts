@@ -27,4 +27,9 @@ export const errors = defineErrors({
     when: "`aeonctl backups wait` saw the backup fail. Its files are still safe on the host and it is tried again.",
     remedy: "Remove the cause that the message names, then wait again.",
   },
+  DRAIN_INCOMPLETE: {
+    code: "failed-precondition",
+    when: "`aeonctl backup drain` ended while containers had no stored backup, or backups of this host were not stored.",
+    remedy: "Remove the causes that the message names and drain again before the host is taken away.",
+  },
 });

@@ -1,6 +1,7 @@
 import { capability, type BackupId, type Capability, type ContainerId, type Namespace } from "@aeon/core";
 import type { Backup } from "./backup.ts";
 import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
+import type { DrainCall, DrainSummary } from "./capture/drain.ts";
 import type { Restore } from "./records/restore-records.ts";
 
 export interface RestoreRequest {
@@ -23,6 +24,11 @@ export interface BackupService {
    * goes on. Rejects with `CONTAINER_NOT_CAPTURABLE`, `CAPTURE_RUNNING`, `PAUSE_TOO_SHORT` or `STAGING_FULL`.
    */
   create(request: CaptureRequest, call: CaptureCall): Promise<Backup>;
+  /**
+   * Takes backups of all running containers that are kept, and waits until nothing on this host is left to be
+   * stored. What fails is told and does not end it; backups that cannot be stored are counted, not waited for.
+   */
+  drain(wish: Pick<CaptureRequest, "pause">, call: DrainCall): Promise<DrainSummary>;
   /**
    * Asks that a container which has not started yet starts with the files of a backup; durable when it resolves,
    * replaces an earlier request for the container, and unpacking starts at once. Rejects with `BACKUP_NOT_FOUND`

@@ -3,6 +3,8 @@ import { readdir } from "node:fs/promises";
 import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
 import { backupOfRecord, backupOfStore, type Backup } from "./backup.ts";
 import type { BackupService, RestoreRequest } from "./backup-service.ts";
+import { drain, type DrainCall, type DrainSummary } from "./capture/drain.ts";
+import type { KeptContainer } from "./capture/kept-containers.ts";
 import type { CaptureCall, CaptureRequest, LiveCapturer } from "./capture/live-capturer.ts";
 import type { Staging } from "./capture/staging.ts";
 import { errors } from "./errors.ts";
@@ -23,6 +25,8 @@ export interface BackupsOptions {
   readonly store: BackupStore;
   readonly layers: RestoredLayers;
   readonly registry: ContainerRegistry | undefined;
+  /** The running containers that are kept. */
+  readonly kept: (signal: AbortSignal) => Promise<readonly KeptContainer[]>;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -57,6 +61,21 @@ export class Backups implements BackupService {
   async create(request: CaptureRequest, call: CaptureCall): Promise<Backup> {
     if (this.#capturer === undefined) throw new TypeError("backups are asked for before they can be made");
     return this.#ofRecord(await this.#capturer.capture(request, call));
+  }
+
+  drain(wish: Pick<CaptureRequest, "pause">, call: DrainCall): Promise<DrainSummary> {
+    const { records, kept } = this.#options;
+    const parts = {
+      kept: () => kept(call.signal),
+      create: (request: CaptureRequest, options: CaptureCall) => this.create(request, options),
+      watch: (id: BackupId, signal: AbortSignal) => this.watch(id, signal),
+      unstored: () =>
+        records
+          .unfinished()
+          .filter((record) => isVisible(record) && record.state !== "stored")
+          .map(({ id }) => id),
+    };
+    return drain(parts, wish, call);
   }
 
   changed(id: BackupId): void {

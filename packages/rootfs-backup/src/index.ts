@@ -6,6 +6,7 @@ export type { Restore, RestoreState } from "./records/restore-records.ts";
 export type { DefaultPolicy, OnRestart } from "./capture/policy.ts";
 export { containersLabel, enabledLabel, excludeContainersLabel, onRestartLabel } from "./capture/labels.ts";
 export type { CaptureCall, CaptureProgress, CaptureRequest } from "./capture/live-capturer.ts";
+export type { DrainCall, DrainedContainer, DrainSummary } from "./capture/drain.ts";
 export type { Consistency, Trigger } from "./capture/trigger.ts";
 export { startGuard, type StartGuardOptions } from "./restore/start-guard.ts";
 export { errors } from "./errors.ts";

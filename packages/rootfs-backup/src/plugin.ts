@@ -20,6 +20,7 @@ import { Backups } from "./backups.ts";
 import { captureHook } from "./capture/capture-hook.ts";
 import { Freezer } from "./capture/freezer.ts";
 import { LiveCapturer } from "./capture/live-capturer.ts";
+import { keptContainers } from "./capture/kept-containers.ts";
 import { Capturer } from "./capture/capturer.ts";
 import { Pods } from "./capture/pods.ts";
 import { Restarts } from "./capture/restarts.ts";
@@ -83,10 +84,24 @@ async function start(
   const store = life.use(posixStore(config.store.path ?? join(root, "store"), writerName(root)));
   const layers = life.use(await openLayers(context, store, worker));
   const metrics = new BackupMetrics(context.metrics);
-  const backups = new Backups({ records, restores, bindings, staging, store, layers, registry, log, now });
   const pods = new Pods(registry, new PodRecords(database), now);
   const client = context.find(containerdClient);
   const tasks = client && containerdTasks(client);
+  const backend = context.find(snapshotBackend);
+  const kept = (signal: AbortSignal) =>
+    keptContainers({ policy: config["default-policy"], registry, backend, pods, tasks }, signal);
+  const backups = new Backups({
+    records,
+    restores,
+    bindings,
+    staging,
+    store,
+    layers,
+    registry,
+    kept,
+    log,
+    now,
+  });
   const freezer = tasks && life.use(new Freezer({ records: new FreezeRecords(database), tasks, log }));
   const restarts: Restarts = new Restarts({
     policy: config["default-policy"],
@@ -145,7 +160,7 @@ async function start(
   const live = life.use(
     new LiveCapturer({
       registry,
-      backend: context.find(snapshotBackend),
+      backend,
       backups: records,
       bindings,
       staging,

@@ -2,7 +2,13 @@ import { join } from "node:path";
 import { containerId, namespace, type ContainerId } from "@aeon/core";
 import { describeTree, difference, temporaryFolder } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { Backup, CaptureProgress } from "../src/index.ts";
+import {
+  enabledLabel,
+  excludeContainersLabel,
+  type Backup,
+  type CaptureProgress,
+  type DrainedContainer,
+} from "../src/index.ts";
 import { steps } from "../src/capture/steps.ts";
 import { call } from "./node.ts";
 import { runPod, startKubeletView, within, type KubeletView, type Pod } from "./pod.ts";
@@ -146,4 +152,27 @@ test("later backups stand for themselves", { timeout: 60_000 }, async () => {
   expect([first.has("./later"), first.has("./last")]).toEqual([true, false]);
   expect([second.has("./later"), second.has("./last")]).toEqual([false, true]);
   expect(difference(first, second).length).toBeGreaterThan(0);
+});
+
+test("a drain takes what is kept and runs, and nothing else", { timeout: 60_000 }, async () => {
+  const labels = { [enabledLabel]: "true", [excludeContainersLabel]: "sidecar.other" };
+  await using kept = await runPod(kubelet, "u-drain", labels);
+  const ended = await kept.start(0, "echo 1 > /ended; exit 0", "init");
+  await kept.exited(ended);
+  const app = await kept.start(0, "echo 1 > /app; exec sleep 86397", "app");
+  const sidecar = await kept.start(0, "echo 1 > /sidecar; exec sleep 86397", "sidecar");
+  const drained: DrainedContainer[] = [];
+  const onContainer = (each: DrainedContainer): void => void drained.push(each);
+  expect(await node.backups.drain({}, { signal: call.signal, onContainer })).toEqual({
+    containers: 1,
+    failed: 0,
+    pending: 0,
+  });
+  expect(drained).toMatchObject([{ containerId: app, backup: { state: "stored", trigger: "drain" } }]);
+  for (const id of [app, sidecar, ended]) await kept.remove(id);
+  await vi.waitFor(async () => {
+    const backups = await node.backups.list(call.signal);
+    const taken = (id: string) => backups.filter((each) => each.containerId === id).length;
+    expect([taken(app), taken(sidecar), taken(ended)]).toEqual([2, 0, 1]);
+  }, within);
 });

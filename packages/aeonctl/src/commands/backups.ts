@@ -1,5 +1,6 @@
 import type { admin } from "@aeon/proto";
 import type { Command } from "commander";
+import { addBackupCreate } from "./backup-create.ts";
 import { addExamples, show, type CliStreams } from "../cli.ts";
 import type { AdminClient } from "../client.ts";
 import { printable } from "../format/printable.ts";
@@ -8,7 +9,12 @@ import { backupDetails, backupTable, backupView, type BackupView } from "../view
 
 /** `aeonctl backups ls|show|wait|rm` */
 export function addBackups(program: Command, streams: CliStreams): void {
-  const backups = program.command("backups").description("look at backups of containers' writable layers");
+  const backups = program
+    .command("backups")
+    .alias("backup")
+    .description("look at backups of containers' writable layers");
+
+  addBackupCreate(backups, streams);
 
   const ls = backups
     .command("ls")

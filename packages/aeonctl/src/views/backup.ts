@@ -20,6 +20,11 @@ export interface BackupView {
   readonly pod: PodView | null;
   readonly snapshotKey: string;
   readonly exit: ExitView | null;
+  readonly outOfMemory: boolean;
+  /** Why it was taken: `removed`, `exited`, `oom`, `evicted`, `restart`, `scheduled`, `drain` or `manual`. */
+  readonly trigger: string;
+  /** `exact`, `frozen` or `live`. */
+  readonly consistency: string;
   /** The backup that the container had been restored from. */
   readonly parent: string | null;
   /** Bytes that the backup's own layer takes in the store; null until stored. */
@@ -42,6 +47,9 @@ export const backupView = (backup: admin.Backup): BackupView => ({
   pod: podView(backup.pod),
   snapshotKey: backup.snapshotKey,
   exit: exitView(backup.exit),
+  outOfMemory: backup.outOfMemory,
+  trigger: enumName(admin.BackupTrigger, backup.trigger),
+  consistency: enumName(admin.BackupConsistency, backup.consistency),
   parent: backup.parent || null,
   size: backup.state === admin.BackupState.STORED ? Number(backup.size) : null,
   digest: backup.digest || null,
@@ -86,6 +94,9 @@ export function backupDetails(view: BackupView, style: Style): string {
       ["pod", shown(podText(view.pod))],
       ["snapshot", shown(view.snapshotKey)],
       ["exit", view.exit === null ? null : `code ${view.exit.code} at ${view.exit.at}`],
+      ["out of memory", view.outOfMemory ? "yes" : null],
+      ["trigger", view.trigger],
+      ["consistency", view.consistency],
       ["restored from", shown(view.parent)],
       ["size", view.size === null ? null : `${humanSize(view.size)} (${view.size} bytes)`],
       ["digest", shown(view.digest)],

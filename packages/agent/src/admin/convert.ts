@@ -91,6 +91,23 @@ export const containerMessage = (entry: ContainerEntry): MessageInitShape<typeof
   updatedAt: timestampFromNanoseconds(entry.updatedAt),
 });
 
+const triggers: Readonly<Record<Backup["trigger"], admin.BackupTrigger>> = {
+  removed: admin.BackupTrigger.REMOVED,
+  exited: admin.BackupTrigger.EXITED,
+  oom: admin.BackupTrigger.OOM,
+  evicted: admin.BackupTrigger.EVICTED,
+  restart: admin.BackupTrigger.RESTART,
+  scheduled: admin.BackupTrigger.SCHEDULED,
+  drain: admin.BackupTrigger.DRAIN,
+  manual: admin.BackupTrigger.MANUAL,
+};
+
+const consistencies: Readonly<Record<Backup["consistency"], admin.BackupConsistency>> = {
+  exact: admin.BackupConsistency.EXACT,
+  frozen: admin.BackupConsistency.FROZEN,
+  live: admin.BackupConsistency.LIVE,
+};
+
 export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.BackupSchema> => ({
   id: backup.id,
   state: backupStates[backup.state],
@@ -109,6 +126,9 @@ export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.Bac
   labels: { ...backup.labels },
   ...(backup.exit && { exit: exitMessage(backup.exit) }),
   parent: backup.parent ?? "",
+  trigger: triggers[backup.trigger],
+  consistency: consistencies[backup.consistency],
+  outOfMemory: backup.outOfMemory,
 });
 
 export const restoreMessage = (restore: Restore): MessageInitShape<typeof admin.RestoreSchema> => ({

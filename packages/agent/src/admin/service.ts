@@ -8,6 +8,7 @@ import {
   requestRestore,
   watchBackup,
 } from "./backups.ts";
+import { createBackup, drainBackups } from "./captures.ts";
 import { listContainers } from "./containers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { listSnapshots, listSnapshotUsage } from "./snapshots.ts";
@@ -41,6 +42,8 @@ export const adminService = (deps: AdminDeps): AdminServiceFunctions => ({
   getBackup: (request, { signal }) => getBackup(deps, request, signal),
   watchBackup: (request, { signal }) => watchBackup(deps, request, signal),
   deleteBackup: (request, { signal }) => deleteBackup(deps, request, signal),
+  createBackup: (request, { signal }) => createBackup(deps, request, signal),
+  drainBackups: (request, { signal }) => drainBackups(deps, request, signal),
   requestRestore: (request, { signal }) => requestRestore(deps, request, signal),
   listRestores: (request, { signal }) => listRestores(deps, request, signal),
 });

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aeon/v1/admin.proto.
  */
 export const file_aeon_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChNhZW9uL3YxL2FkbWluLnByb3RvEgdhZW9uLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QimwIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHJvb3QYBCABKAkSDQoFc3RhdGUYBSABKAkSIAoHcGx1Z2lucxgGIAMoCzIPLmFlb24udjEuUGx1Z2luEicKCmNvbnRhaW5lcmQYByABKAsyEy5hZW9uLnYxLkNvbnRhaW5lcmQSHwoGY291bnRzGAggASgLMg8uYWVvbi52MS5Db3VudHMSIAoHc29ja2V0cxgJIAMoCzIPLmFlb24udjEuU29ja2V0Eg0KBXJlYWR5GAogASgIIoQBCgZQbHVnaW4SDAoEbmFtZRgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuUGx1Z2luU3RhdGUSDwoHZmFpbHVyZRgDIAEoCRIQCghyZXN0YXJ0cxgEIAEoDRIkCgZjaGVja3MYBSADKAsyFC5hZW9uLnYxLkhlYWx0aENoZWNrIjcKC0hlYWx0aENoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGcmVhc29uGAMgASgJImQKCkNvbnRhaW5lcmQSDwoHYWRkcmVzcxgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoCRIPCgdmYWlsdXJlGAUgASgJIpwCCgZDb3VudHMSEgoFdmlld3MYASABKARIAIgBARITCgZhY3RpdmUYAiABKARIAYgBARIWCgljb21taXR0ZWQYAyABKARIAogBARIXCgpjb250YWluZXJzGAQgASgESAOIAQESFAoHYmFja3VwcxgFIAEoBEgEiAEBEhwKD2JhY2t1cHNfcGVuZGluZxgGIAEoBEgFiAEBEh0KEHJlc3RvcmVzX3BlbmRpbmcYByABKARIBogBAUIICgZfdmlld3NCCQoHX2FjdGl2ZUIMCgpfY29tbWl0dGVkQg0KC19jb250YWluZXJzQgoKCF9iYWNrdXBzQhIKEF9iYWNrdXBzX3BlbmRpbmdCEwoRX3Jlc3RvcmVzX3BlbmRpbmciJwoGU29ja2V0EgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCSKLAgoIU25hcHNob3QSDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSIwoEa2luZBgDIAEoDjIVLmFlb24udjEuU25hcHNob3RLaW5kEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBmxhYmVscxgGIAMoCzIdLmFlb24udjEuU25hcHNob3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASInChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIj0KFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIkCglzbmFwc2hvdHMYASADKAsyES5hZW9uLnYxLlNuYXBzaG90IjoKGExpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIPCgdmaWx0ZXJzGAIgAygJIjsKDVNuYXBzaG90VXNhZ2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgEEg4KBmlub2RlcxgDIAEoBCLDAwoJQ29udGFpbmVyEhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSFAoMc25hcHNob3Rfa2V5GAMgASgJEg0KBWltYWdlGAQgASgJEiYKBXN0YXRlGAUgASgOMhcuYWVvbi52MS5Db250YWluZXJTdGF0ZRIPCgdmYWlsdXJlGAYgASgJEhkKA3BvZBgHIAEoCzIMLmFlb24udjEuUG9kEg8KB3NhbmRib3gYCCABKAgSEAoIdXBwZXJkaXIYCSABKAkSGwoEZXhpdBgKIAEoCzINLmFlb24udjEuRXhpdBIuCgZsYWJlbHMYCyADKAsyHi5hZW9uLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1vdXRfb2ZfbWVtb3J5GA4gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIRCgljb250YWluZXIYBCABKAkiPAoERXhpdBIMCgRjb2RlGAEgASgFEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEicKBnN0YXRlcxgCIAMoDjIXLmFlb24udjEuQ29udGFpbmVyU3RhdGUiQAoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRImCgpjb250YWluZXJzGAEgAygLMhIuYWVvbi52MS5Db250YWluZXIi3QMKBkJhY2t1cBIKCgJpZBgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuQmFja3VwU3RhdGUSEQoJbmFtZXNwYWNlGAMgASgJEhQKDGNvbnRhaW5lcl9pZBgEIAEoCRIUCgxzbmFwc2hvdF9rZXkYBSABKAkSDQoFaW1hZ2UYBiABKAkSGQoDcG9kGAcgASgLMgwuYWVvbi52MS5Qb2QSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJc3RvcmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRzaXplGAogASgEEg4KBmRpZ2VzdBgLIAEoCRIQCghsb2NhdGlvbhgMIAEoCRIPCgdmYWlsdXJlGA0gASgJEhAKCGF0dGVtcHRzGA4gASgNEisKBmxhYmVscxgPIAMoCzIbLmFlb24udjEuQmFja3VwLkxhYmVsc0VudHJ5EhsKBGV4aXQYECABKAsyDS5hZW9uLnYxLkV4aXQSDgoGcGFyZW50GBEgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPQoSTGlzdEJhY2t1cHNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkiNwoTTGlzdEJhY2t1cHNSZXNwb25zZRIgCgdiYWNrdXBzGAEgAygLMg8uYWVvbi52MS5CYWNrdXAiHgoQR2V0QmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSI0ChFHZXRCYWNrdXBSZXNwb25zZRIfCgZiYWNrdXAYASABKAsyDy5hZW9uLnYxLkJhY2t1cCIhChNEZWxldGVCYWNrdXBSZXF1ZXN0EgoKAmlkGAEgASgJIhYKFERlbGV0ZUJhY2t1cFJlc3BvbnNlIiAKEldhdGNoQmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSI2ChNXYXRjaEJhY2t1cFJlc3BvbnNlEh8KBmJhY2t1cBgBIAEoCzIPLmFlb24udjEuQmFja3VwIt8BCgdSZXN0b3JlEhEKCWJhY2t1cF9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEiQKBXN0YXRlGAQgASgOMhUuYWVvbi52MS5SZXN0b3JlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmFpbHVyZRgHIAEoCSJTChVSZXF1ZXN0UmVzdG9yZVJlcXVlc3QSEQoJYmFja3VwX2lkGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIUCgxjb250YWluZXJfaWQYAyABKAkiOwoWUmVxdWVzdFJlc3RvcmVSZXNwb25zZRIhCgdyZXN0b3JlGAEgASgLMhAuYWVvbi52MS5SZXN0b3JlIiYKE0xpc3RSZXN0b3Jlc1JlcXVlc3QSDwoHcGVuZGluZxgBIAEoCCI6ChRMaXN0UmVzdG9yZXNSZXNwb25zZRIiCghyZXN0b3JlcxgBIAMoCzIQLmFlb24udjEuUmVzdG9yZSqRAQoLUGx1Z2luU3RhdGUSHAoYUExVR0lOX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUExVR0lOX1NUQVRFX1NUQVJUSU5HEAESFgoSUExVR0lOX1NUQVRFX1JFQURZEAISFwoTUExVR0lOX1NUQVRFX0ZBSUxFRBADEhgKFFBMVUdJTl9TVEFURV9TVE9QUEVEEAQqfAoMU25hcHNob3RLaW5kEh0KGVNOQVBTSE9UX0tJTkRfVU5TUEVDSUZJRUQQABIWChJTTkFQU0hPVF9LSU5EX1ZJRVcQARIYChRTTkFQU0hPVF9LSU5EX0FDVElWRRACEhsKF1NOQVBTSE9UX0tJTkRfQ09NTUlUVEVEEAMq5QEKDkNvbnRhaW5lclN0YXRlEh8KG0NPTlRBSU5FUl9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUNPTlRBSU5FUl9TVEFURV9QUkVQQVJJTkcQARIdChlDT05UQUlORVJfU1RBVEVfUkVTVE9SSU5HEAISGQoVQ09OVEFJTkVSX1NUQVRFX1JFQURZEAMSHgoaQ09OVEFJTkVSX1NUQVRFX0JBQ0tJTkdfVVAQBBIdChlDT05UQUlORVJfU1RBVEVfQkFDS0VEX1VQEAUSGgoWQ09OVEFJTkVSX1NUQVRFX0ZBSUxFRBAGKpABCgtCYWNrdXBTdGF0ZRIcChhCQUNLVVBfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNCQUNLVVBfU1RBVEVfU1RBR0VEEAESGAoUQkFDS1VQX1NUQVRFX1BBQ0tJTkcQAhIXChNCQUNLVVBfU1RBVEVfU1RPUkVEEAMSFwoTQkFDS1VQX1NUQVRFX0ZBSUxFRBAEKnoKDFJlc3RvcmVTdGF0ZRIdChlSRVNUT1JFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUkVTVE9SRV9TVEFURV9QRU5ESU5HEAESFgoSUkVTVE9SRV9TVEFURV9ET05FEAISGAoUUkVTVE9SRV9TVEFURV9GQUlMRUQQAzKpBgoMQWRtaW5TZXJ2aWNlEkcKCUdldFN0YXR1cxIZLmFlb24udjEuR2V0U3RhdHVzUmVxdWVzdBoaLmFlb24udjEuR2V0U3RhdHVzUmVzcG9uc2UiA5ACARJQCg1MaXN0U25hcHNob3RzEh0uYWVvbi52MS5MaXN0U25hcHNob3RzUmVxdWVzdBoeLmFlb24udjEuTGlzdFNuYXBzaG90c1Jlc3BvbnNlMAESUAoRTGlzdFNuYXBzaG90VXNhZ2USIS5hZW9uLnYxLkxpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBoWLmFlb24udjEuU25hcHNob3RVc2FnZTABElYKDkxpc3RDb250YWluZXJzEh4uYWVvbi52MS5MaXN0Q29udGFpbmVyc1JlcXVlc3QaHy5hZW9uLnYxLkxpc3RDb250YWluZXJzUmVzcG9uc2UiA5ACARJNCgtMaXN0QmFja3VwcxIbLmFlb24udjEuTGlzdEJhY2t1cHNSZXF1ZXN0GhwuYWVvbi52MS5MaXN0QmFja3Vwc1Jlc3BvbnNlIgOQAgESRwoJR2V0QmFja3VwEhkuYWVvbi52MS5HZXRCYWNrdXBSZXF1ZXN0GhouYWVvbi52MS5HZXRCYWNrdXBSZXNwb25zZSIDkAIBEkoKC1dhdGNoQmFja3VwEhsuYWVvbi52MS5XYXRjaEJhY2t1cFJlcXVlc3QaHC5hZW9uLnYxLldhdGNoQmFja3VwUmVzcG9uc2UwARJLCgxEZWxldGVCYWNrdXASHC5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlcXVlc3QaHS5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlc3BvbnNlElEKDlJlcXVlc3RSZXN0b3JlEh4uYWVvbi52MS5SZXF1ZXN0UmVzdG9yZVJlcXVlc3QaHy5hZW9uLnYxLlJlcXVlc3RSZXN0b3JlUmVzcG9uc2USUAoMTGlzdFJlc3RvcmVzEhwuYWVvbi52MS5MaXN0UmVzdG9yZXNSZXF1ZXN0Gh0uYWVvbi52MS5MaXN0UmVzdG9yZXNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChNhZW9uL3YxL2FkbWluLnByb3RvEgdhZW9uLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QimwIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHJvb3QYBCABKAkSDQoFc3RhdGUYBSABKAkSIAoHcGx1Z2lucxgGIAMoCzIPLmFlb24udjEuUGx1Z2luEicKCmNvbnRhaW5lcmQYByABKAsyEy5hZW9uLnYxLkNvbnRhaW5lcmQSHwoGY291bnRzGAggASgLMg8uYWVvbi52MS5Db3VudHMSIAoHc29ja2V0cxgJIAMoCzIPLmFlb24udjEuU29ja2V0Eg0KBXJlYWR5GAogASgIIoQBCgZQbHVnaW4SDAoEbmFtZRgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuUGx1Z2luU3RhdGUSDwoHZmFpbHVyZRgDIAEoCRIQCghyZXN0YXJ0cxgEIAEoDRIkCgZjaGVja3MYBSADKAsyFC5hZW9uLnYxLkhlYWx0aENoZWNrIjcKC0hlYWx0aENoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGcmVhc29uGAMgASgJImQKCkNvbnRhaW5lcmQSDwoHYWRkcmVzcxgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoCRIPCgdmYWlsdXJlGAUgASgJIpwCCgZDb3VudHMSEgoFdmlld3MYASABKARIAIgBARITCgZhY3RpdmUYAiABKARIAYgBARIWCgljb21taXR0ZWQYAyABKARIAogBARIXCgpjb250YWluZXJzGAQgASgESAOIAQESFAoHYmFja3VwcxgFIAEoBEgEiAEBEhwKD2JhY2t1cHNfcGVuZGluZxgGIAEoBEgFiAEBEh0KEHJlc3RvcmVzX3BlbmRpbmcYByABKARIBogBAUIICgZfdmlld3NCCQoHX2FjdGl2ZUIMCgpfY29tbWl0dGVkQg0KC19jb250YWluZXJzQgoKCF9iYWNrdXBzQhIKEF9iYWNrdXBzX3BlbmRpbmdCEwoRX3Jlc3RvcmVzX3BlbmRpbmciJwoGU29ja2V0EgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCSKLAgoIU25hcHNob3QSDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSIwoEa2luZBgDIAEoDjIVLmFlb24udjEuU25hcHNob3RLaW5kEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBmxhYmVscxgGIAMoCzIdLmFlb24udjEuU25hcHNob3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASInChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIj0KFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIkCglzbmFwc2hvdHMYASADKAsyES5hZW9uLnYxLlNuYXBzaG90IjoKGExpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIPCgdmaWx0ZXJzGAIgAygJIjsKDVNuYXBzaG90VXNhZ2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgEEg4KBmlub2RlcxgDIAEoBCLDAwoJQ29udGFpbmVyEhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSFAoMc25hcHNob3Rfa2V5GAMgASgJEg0KBWltYWdlGAQgASgJEiYKBXN0YXRlGAUgASgOMhcuYWVvbi52MS5Db250YWluZXJTdGF0ZRIPCgdmYWlsdXJlGAYgASgJEhkKA3BvZBgHIAEoCzIMLmFlb24udjEuUG9kEg8KB3NhbmRib3gYCCABKAgSEAoIdXBwZXJkaXIYCSABKAkSGwoEZXhpdBgKIAEoCzINLmFlb24udjEuRXhpdBIuCgZsYWJlbHMYCyADKAsyHi5hZW9uLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1vdXRfb2ZfbWVtb3J5GA4gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIRCgljb250YWluZXIYBCABKAkiPAoERXhpdBIMCgRjb2RlGAEgASgFEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEicKBnN0YXRlcxgCIAMoDjIXLmFlb24udjEuQ29udGFpbmVyU3RhdGUiQAoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRImCgpjb250YWluZXJzGAEgAygLMhIuYWVvbi52MS5Db250YWluZXIizgQKBkJhY2t1cBIKCgJpZBgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuQmFja3VwU3RhdGUSEQoJbmFtZXNwYWNlGAMgASgJEhQKDGNvbnRhaW5lcl9pZBgEIAEoCRIUCgxzbmFwc2hvdF9rZXkYBSABKAkSDQoFaW1hZ2UYBiABKAkSGQoDcG9kGAcgASgLMgwuYWVvbi52MS5Qb2QSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJc3RvcmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRzaXplGAogASgEEg4KBmRpZ2VzdBgLIAEoCRIQCghsb2NhdGlvbhgMIAEoCRIPCgdmYWlsdXJlGA0gASgJEhAKCGF0dGVtcHRzGA4gASgNEisKBmxhYmVscxgPIAMoCzIbLmFlb24udjEuQmFja3VwLkxhYmVsc0VudHJ5EhsKBGV4aXQYECABKAsyDS5hZW9uLnYxLkV4aXQSDgoGcGFyZW50GBEgASgJEicKB3RyaWdnZXIYEiABKA4yFi5hZW9uLnYxLkJhY2t1cFRyaWdnZXISLwoLY29uc2lzdGVuY3kYEyABKA4yGi5hZW9uLnYxLkJhY2t1cENvbnNpc3RlbmN5EhUKDW91dF9vZl9tZW1vcnkYFCABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKJAQoTQ3JlYXRlQmFja3VwUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFAoMY29udGFpbmVyX2lkGAIgASgJEg0KBXBhdXNlGAMgASgIEhQKDG1heF9wYXVzZV9tcxgEIAEoDRIWCg5yZXF1aXJlX2Zyb3plbhgFIAEoCBIMCgR3YWl0GAYgASgIIoABChRDcmVhdGVCYWNrdXBSZXNwb25zZRIpCgVwaGFzZRgBIAEoDjIaLmFlb24udjEuQ3JlYXRlQmFja3VwUGhhc2USDQoFYnl0ZXMYAiABKAQSDQoFdG90YWwYAyABKAQSHwoGYmFja3VwGAQgASgLMg8uYWVvbi52MS5CYWNrdXAiOgoTRHJhaW5CYWNrdXBzUmVxdWVzdBINCgVwYXVzZRgBIAEoCBIUCgxtYXhfcGF1c2VfbXMYAiABKA0imQEKFERyYWluQmFja3Vwc1Jlc3BvbnNlEhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSHwoGYmFja3VwGAMgASgLMg8uYWVvbi52MS5CYWNrdXASDwoHZmFpbHVyZRgEIAEoCRImCgdzdW1tYXJ5GAUgASgLMhUuYWVvbi52MS5EcmFpblN1bW1hcnkiQwoMRHJhaW5TdW1tYXJ5EhIKCmNvbnRhaW5lcnMYASABKA0SDgoGZmFpbGVkGAIgASgNEg8KB3BlbmRpbmcYAyABKA0iPQoSTGlzdEJhY2t1cHNSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkiNwoTTGlzdEJhY2t1cHNSZXNwb25zZRIgCgdiYWNrdXBzGAEgAygLMg8uYWVvbi52MS5CYWNrdXAiHgoQR2V0QmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSI0ChFHZXRCYWNrdXBSZXNwb25zZRIfCgZiYWNrdXAYASABKAsyDy5hZW9uLnYxLkJhY2t1cCIhChNEZWxldGVCYWNrdXBSZXF1ZXN0EgoKAmlkGAEgASgJIhYKFERlbGV0ZUJhY2t1cFJlc3BvbnNlIiAKEldhdGNoQmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSI2ChNXYXRjaEJhY2t1cFJlc3BvbnNlEh8KBmJhY2t1cBgBIAEoCzIPLmFlb24udjEuQmFja3VwIt8BCgdSZXN0b3JlEhEKCWJhY2t1cF9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEiQKBXN0YXRlGAQgASgOMhUuYWVvbi52MS5SZXN0b3JlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmFpbHVyZRgHIAEoCSJTChVSZXF1ZXN0UmVzdG9yZVJlcXVlc3QSEQoJYmFja3VwX2lkGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIUCgxjb250YWluZXJfaWQYAyABKAkiOwoWUmVxdWVzdFJlc3RvcmVSZXNwb25zZRIhCgdyZXN0b3JlGAEgASgLMhAuYWVvbi52MS5SZXN0b3JlIiYKE0xpc3RSZXN0b3Jlc1JlcXVlc3QSDwoHcGVuZGluZxgBIAEoCCI6ChRMaXN0UmVzdG9yZXNSZXNwb25zZRIiCghyZXN0b3JlcxgBIAMoCzIQLmFlb24udjEuUmVzdG9yZSqRAQoLUGx1Z2luU3RhdGUSHAoYUExVR0lOX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUExVR0lOX1NUQVRFX1NUQVJUSU5HEAESFgoSUExVR0lOX1NUQVRFX1JFQURZEAISFwoTUExVR0lOX1NUQVRFX0ZBSUxFRBADEhgKFFBMVUdJTl9TVEFURV9TVE9QUEVEEAQqfAoMU25hcHNob3RLaW5kEh0KGVNOQVBTSE9UX0tJTkRfVU5TUEVDSUZJRUQQABIWChJTTkFQU0hPVF9LSU5EX1ZJRVcQARIYChRTTkFQU0hPVF9LSU5EX0FDVElWRRACEhsKF1NOQVBTSE9UX0tJTkRfQ09NTUlUVEVEEAMq5QEKDkNvbnRhaW5lclN0YXRlEh8KG0NPTlRBSU5FUl9TVEFURV9VTlNQRUNJRklFRBAAEh0KGUNPTlRBSU5FUl9TVEFURV9QUkVQQVJJTkcQARIdChlDT05UQUlORVJfU1RBVEVfUkVTVE9SSU5HEAISGQoVQ09OVEFJTkVSX1NUQVRFX1JFQURZEAMSHgoaQ09OVEFJTkVSX1NUQVRFX0JBQ0tJTkdfVVAQBBIdChlDT05UQUlORVJfU1RBVEVfQkFDS0VEX1VQEAUSGgoWQ09OVEFJTkVSX1NUQVRFX0ZBSUxFRBAGKpABCgtCYWNrdXBTdGF0ZRIcChhCQUNLVVBfU1RBVEVfVU5TUEVDSUZJRUQQABIXChNCQUNLVVBfU1RBVEVfU1RBR0VEEAESGAoUQkFDS1VQX1NUQVRFX1BBQ0tJTkcQAhIXChNCQUNLVVBfU1RBVEVfU1RPUkVEEAMSFwoTQkFDS1VQX1NUQVRFX0ZBSUxFRBAEKokCCg1CYWNrdXBUcmlnZ2VyEh4KGkJBQ0tVUF9UUklHR0VSX1VOU1BFQ0lGSUVEEAASGgoWQkFDS1VQX1RSSUdHRVJfUkVNT1ZFRBABEhkKFUJBQ0tVUF9UUklHR0VSX0VYSVRFRBACEhYKEkJBQ0tVUF9UUklHR0VSX09PTRADEhoKFkJBQ0tVUF9UUklHR0VSX0VWSUNURUQQBBIaChZCQUNLVVBfVFJJR0dFUl9SRVNUQVJUEAUSHAoYQkFDS1VQX1RSSUdHRVJfU0NIRURVTEVEEAYSGAoUQkFDS1VQX1RSSUdHRVJfRFJBSU4QBxIZChVCQUNLVVBfVFJJR0dFUl9NQU5VQUwQCCqRAQoRQmFja3VwQ29uc2lzdGVuY3kSIgoeQkFDS1VQX0NPTlNJU1RFTkNZX1VOU1BFQ0lGSUVEEAASHAoYQkFDS1VQX0NPTlNJU1RFTkNZX0VYQUNUEAESHQoZQkFDS1VQX0NPTlNJU1RFTkNZX0ZST1pFThACEhsKF0JBQ0tVUF9DT05TSVNURU5DWV9MSVZFEAMq3AEKEUNyZWF0ZUJhY2t1cFBoYXNlEiMKH0NSRUFURV9CQUNLVVBfUEhBU0VfVU5TUEVDSUZJRUQQABIfChtDUkVBVEVfQkFDS1VQX1BIQVNFX1dBSVRJTkcQARIgChxDUkVBVEVfQkFDS1VQX1BIQVNFX0ZSRUVaSU5HEAISHwobQ1JFQVRFX0JBQ0tVUF9QSEFTRV9SRUFESU5HEAMSHgoaQ1JFQVRFX0JBQ0tVUF9QSEFTRV9TVEFHRUQQBBIeChpDUkVBVEVfQkFDS1VQX1BIQVNFX1NUT1JFRBAFKnoKDFJlc3RvcmVTdGF0ZRIdChlSRVNUT1JFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUkVTVE9SRV9TVEFURV9QRU5ESU5HEAESFgoSUkVTVE9SRV9TVEFURV9ET05FEAISGAoUUkVTVE9SRV9TVEFURV9GQUlMRUQQAzLHBwoMQWRtaW5TZXJ2aWNlEkcKCUdldFN0YXR1cxIZLmFlb24udjEuR2V0U3RhdHVzUmVxdWVzdBoaLmFlb24udjEuR2V0U3RhdHVzUmVzcG9uc2UiA5ACARJQCg1MaXN0U25hcHNob3RzEh0uYWVvbi52MS5MaXN0U25hcHNob3RzUmVxdWVzdBoeLmFlb24udjEuTGlzdFNuYXBzaG90c1Jlc3BvbnNlMAESUAoRTGlzdFNuYXBzaG90VXNhZ2USIS5hZW9uLnYxLkxpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBoWLmFlb24udjEuU25hcHNob3RVc2FnZTABElYKDkxpc3RDb250YWluZXJzEh4uYWVvbi52MS5MaXN0Q29udGFpbmVyc1JlcXVlc3QaHy5hZW9uLnYxLkxpc3RDb250YWluZXJzUmVzcG9uc2UiA5ACARJNCgtMaXN0QmFja3VwcxIbLmFlb24udjEuTGlzdEJhY2t1cHNSZXF1ZXN0GhwuYWVvbi52MS5MaXN0QmFja3Vwc1Jlc3BvbnNlIgOQAgESRwoJR2V0QmFja3VwEhkuYWVvbi52MS5HZXRCYWNrdXBSZXF1ZXN0GhouYWVvbi52MS5HZXRCYWNrdXBSZXNwb25zZSIDkAIBEkoKC1dhdGNoQmFja3VwEhsuYWVvbi52MS5XYXRjaEJhY2t1cFJlcXVlc3QaHC5hZW9uLnYxLldhdGNoQmFja3VwUmVzcG9uc2UwARJLCgxEZWxldGVCYWNrdXASHC5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlcXVlc3QaHS5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlc3BvbnNlEk0KDENyZWF0ZUJhY2t1cBIcLmFlb24udjEuQ3JlYXRlQmFja3VwUmVxdWVzdBodLmFlb24udjEuQ3JlYXRlQmFja3VwUmVzcG9uc2UwARJNCgxEcmFpbkJhY2t1cHMSHC5hZW9uLnYxLkRyYWluQmFja3Vwc1JlcXVlc3QaHS5hZW9uLnYxLkRyYWluQmFja3Vwc1Jlc3BvbnNlMAESUQoOUmVxdWVzdFJlc3RvcmUSHi5hZW9uLnYxLlJlcXVlc3RSZXN0b3JlUmVxdWVzdBofLmFlb24udjEuUmVxdWVzdFJlc3RvcmVSZXNwb25zZRJQCgxMaXN0UmVzdG9yZXMSHC5hZW9uLnYxLkxpc3RSZXN0b3Jlc1JlcXVlc3QaHS5hZW9uLnYxLkxpc3RSZXN0b3Jlc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message aeon.v1.GetStatusRequest
@@ -711,6 +711,23 @@ export type Backup = Message<"aeon.v1.Backup"> & {
    * @generated from field: string parent = 17;
    */
   parent: string;
+
+  /**
+   * @generated from field: aeon.v1.BackupTrigger trigger = 18;
+   */
+  trigger: BackupTrigger;
+
+  /**
+   * @generated from field: aeon.v1.BackupConsistency consistency = 19;
+   */
+  consistency: BackupConsistency;
+
+  /**
+   * True when the kernel killed a process of the container for want of memory.
+   *
+   * @generated from field: bool out_of_memory = 20;
+   */
+  outOfMemory: boolean;
 };
 
 /**
@@ -719,6 +736,194 @@ export type Backup = Message<"aeon.v1.Backup"> & {
  */
 export const BackupSchema: GenMessage<Backup> = /*@__PURE__*/
   messageDesc(file_aeon_v1_admin, 17);
+
+/**
+ * @generated from message aeon.v1.CreateBackupRequest
+ */
+export type CreateBackupRequest = Message<"aeon.v1.CreateBackupRequest"> & {
+  /**
+   * The containerd namespace of the container, such as "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string container_id = 2;
+   */
+  containerId: string;
+
+  /**
+   * Makes all processes of the container stand still while its files are read.
+   *
+   * @generated from field: bool pause = 3;
+   */
+  pause: boolean;
+
+  /**
+   * How long they stand still at most; 0 for ten seconds.
+   *
+   * @generated from field: uint32 max_pause_ms = 4;
+   */
+  maxPauseMs: number;
+
+  /**
+   * Fail when that is not long enough, instead of going on while they run.
+   *
+   * @generated from field: bool require_frozen = 5;
+   */
+  requireFrozen: boolean;
+
+  /**
+   * End the call when the backup is stored, not when it is safe on this host.
+   *
+   * @generated from field: bool wait = 6;
+   */
+  wait: boolean;
+};
+
+/**
+ * Describes the message aeon.v1.CreateBackupRequest.
+ * Use `create(CreateBackupRequestSchema)` to create a new message.
+ */
+export const CreateBackupRequestSchema: GenMessage<CreateBackupRequest> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 18);
+
+/**
+ * @generated from message aeon.v1.CreateBackupResponse
+ */
+export type CreateBackupResponse = Message<"aeon.v1.CreateBackupResponse"> & {
+  /**
+   * @generated from field: aeon.v1.CreateBackupPhase phase = 1;
+   */
+  phase: CreateBackupPhase;
+
+  /**
+   * Bytes read so far.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * How many there are, roughly; 0 while that is not known.
+   *
+   * @generated from field: uint64 total = 3;
+   */
+  total: bigint;
+
+  /**
+   * Set from the phase STAGED on.
+   *
+   * @generated from field: aeon.v1.Backup backup = 4;
+   */
+  backup?: Backup | undefined;
+};
+
+/**
+ * Describes the message aeon.v1.CreateBackupResponse.
+ * Use `create(CreateBackupResponseSchema)` to create a new message.
+ */
+export const CreateBackupResponseSchema: GenMessage<CreateBackupResponse> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 19);
+
+/**
+ * @generated from message aeon.v1.DrainBackupsRequest
+ */
+export type DrainBackupsRequest = Message<"aeon.v1.DrainBackupsRequest"> & {
+  /**
+   * Makes containers stand still while they are read, at most max_pause_ms each (0 for ten seconds).
+   *
+   * @generated from field: bool pause = 1;
+   */
+  pause: boolean;
+
+  /**
+   * @generated from field: uint32 max_pause_ms = 2;
+   */
+  maxPauseMs: number;
+};
+
+/**
+ * Describes the message aeon.v1.DrainBackupsRequest.
+ * Use `create(DrainBackupsRequestSchema)` to create a new message.
+ */
+export const DrainBackupsRequestSchema: GenMessage<DrainBackupsRequest> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 20);
+
+/**
+ * @generated from message aeon.v1.DrainBackupsResponse
+ */
+export type DrainBackupsResponse = Message<"aeon.v1.DrainBackupsResponse"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string container_id = 2;
+   */
+  containerId: string;
+
+  /**
+   * Unset when none could be taken.
+   *
+   * @generated from field: aeon.v1.Backup backup = 3;
+   */
+  backup?: Backup | undefined;
+
+  /**
+   * Why there is no stored backup; empty when there is.
+   *
+   * @generated from field: string failure = 4;
+   */
+  failure: string;
+
+  /**
+   * Set on the last message, which is about no container.
+   *
+   * @generated from field: aeon.v1.DrainSummary summary = 5;
+   */
+  summary?: DrainSummary | undefined;
+};
+
+/**
+ * Describes the message aeon.v1.DrainBackupsResponse.
+ * Use `create(DrainBackupsResponseSchema)` to create a new message.
+ */
+export const DrainBackupsResponseSchema: GenMessage<DrainBackupsResponse> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 21);
+
+/**
+ * @generated from message aeon.v1.DrainSummary
+ */
+export type DrainSummary = Message<"aeon.v1.DrainSummary"> & {
+  /**
+   * @generated from field: uint32 containers = 1;
+   */
+  containers: number;
+
+  /**
+   * Containers whose backup is not stored.
+   *
+   * @generated from field: uint32 failed = 2;
+   */
+  failed: number;
+
+  /**
+   * All backups of this host that are not stored, earlier ones included.
+   *
+   * @generated from field: uint32 pending = 3;
+   */
+  pending: number;
+};
+
+/**
+ * Describes the message aeon.v1.DrainSummary.
+ * Use `create(DrainSummarySchema)` to create a new message.
+ */
+export const DrainSummarySchema: GenMessage<DrainSummary> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 22);
 
 /**
  * @generated from message aeon.v1.ListBackupsRequest
@@ -744,7 +949,7 @@ export type ListBackupsRequest = Message<"aeon.v1.ListBackupsRequest"> & {
  * Use `create(ListBackupsRequestSchema)` to create a new message.
  */
 export const ListBackupsRequestSchema: GenMessage<ListBackupsRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 18);
+  messageDesc(file_aeon_v1_admin, 23);
 
 /**
  * @generated from message aeon.v1.ListBackupsResponse
@@ -761,7 +966,7 @@ export type ListBackupsResponse = Message<"aeon.v1.ListBackupsResponse"> & {
  * Use `create(ListBackupsResponseSchema)` to create a new message.
  */
 export const ListBackupsResponseSchema: GenMessage<ListBackupsResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 19);
+  messageDesc(file_aeon_v1_admin, 24);
 
 /**
  * @generated from message aeon.v1.GetBackupRequest
@@ -778,7 +983,7 @@ export type GetBackupRequest = Message<"aeon.v1.GetBackupRequest"> & {
  * Use `create(GetBackupRequestSchema)` to create a new message.
  */
 export const GetBackupRequestSchema: GenMessage<GetBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 20);
+  messageDesc(file_aeon_v1_admin, 25);
 
 /**
  * @generated from message aeon.v1.GetBackupResponse
@@ -795,7 +1000,7 @@ export type GetBackupResponse = Message<"aeon.v1.GetBackupResponse"> & {
  * Use `create(GetBackupResponseSchema)` to create a new message.
  */
 export const GetBackupResponseSchema: GenMessage<GetBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 21);
+  messageDesc(file_aeon_v1_admin, 26);
 
 /**
  * @generated from message aeon.v1.DeleteBackupRequest
@@ -812,7 +1017,7 @@ export type DeleteBackupRequest = Message<"aeon.v1.DeleteBackupRequest"> & {
  * Use `create(DeleteBackupRequestSchema)` to create a new message.
  */
 export const DeleteBackupRequestSchema: GenMessage<DeleteBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 22);
+  messageDesc(file_aeon_v1_admin, 27);
 
 /**
  * @generated from message aeon.v1.DeleteBackupResponse
@@ -825,7 +1030,7 @@ export type DeleteBackupResponse = Message<"aeon.v1.DeleteBackupResponse"> & {
  * Use `create(DeleteBackupResponseSchema)` to create a new message.
  */
 export const DeleteBackupResponseSchema: GenMessage<DeleteBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 23);
+  messageDesc(file_aeon_v1_admin, 28);
 
 /**
  * @generated from message aeon.v1.WatchBackupRequest
@@ -842,7 +1047,7 @@ export type WatchBackupRequest = Message<"aeon.v1.WatchBackupRequest"> & {
  * Use `create(WatchBackupRequestSchema)` to create a new message.
  */
 export const WatchBackupRequestSchema: GenMessage<WatchBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 24);
+  messageDesc(file_aeon_v1_admin, 29);
 
 /**
  * @generated from message aeon.v1.WatchBackupResponse
@@ -859,7 +1064,7 @@ export type WatchBackupResponse = Message<"aeon.v1.WatchBackupResponse"> & {
  * Use `create(WatchBackupResponseSchema)` to create a new message.
  */
 export const WatchBackupResponseSchema: GenMessage<WatchBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 25);
+  messageDesc(file_aeon_v1_admin, 30);
 
 /**
  * @generated from message aeon.v1.Restore
@@ -908,7 +1113,7 @@ export type Restore = Message<"aeon.v1.Restore"> & {
  * Use `create(RestoreSchema)` to create a new message.
  */
 export const RestoreSchema: GenMessage<Restore> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 26);
+  messageDesc(file_aeon_v1_admin, 31);
 
 /**
  * @generated from message aeon.v1.RequestRestoreRequest
@@ -937,7 +1142,7 @@ export type RequestRestoreRequest = Message<"aeon.v1.RequestRestoreRequest"> & {
  * Use `create(RequestRestoreRequestSchema)` to create a new message.
  */
 export const RequestRestoreRequestSchema: GenMessage<RequestRestoreRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 27);
+  messageDesc(file_aeon_v1_admin, 32);
 
 /**
  * @generated from message aeon.v1.RequestRestoreResponse
@@ -954,7 +1159,7 @@ export type RequestRestoreResponse = Message<"aeon.v1.RequestRestoreResponse"> &
  * Use `create(RequestRestoreResponseSchema)` to create a new message.
  */
 export const RequestRestoreResponseSchema: GenMessage<RequestRestoreResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 28);
+  messageDesc(file_aeon_v1_admin, 33);
 
 /**
  * @generated from message aeon.v1.ListRestoresRequest
@@ -973,7 +1178,7 @@ export type ListRestoresRequest = Message<"aeon.v1.ListRestoresRequest"> & {
  * Use `create(ListRestoresRequestSchema)` to create a new message.
  */
 export const ListRestoresRequestSchema: GenMessage<ListRestoresRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 29);
+  messageDesc(file_aeon_v1_admin, 34);
 
 /**
  * @generated from message aeon.v1.ListRestoresResponse
@@ -990,7 +1195,7 @@ export type ListRestoresResponse = Message<"aeon.v1.ListRestoresResponse"> & {
  * Use `create(ListRestoresResponseSchema)` to create a new message.
  */
 export const ListRestoresResponseSchema: GenMessage<ListRestoresResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 30);
+  messageDesc(file_aeon_v1_admin, 35);
 
 /**
  * @generated from enum aeon.v1.PluginState
@@ -1170,6 +1375,179 @@ export const BackupStateSchema: GenEnum<BackupState> = /*@__PURE__*/
   enumDesc(file_aeon_v1_admin, 3);
 
 /**
+ * Why a backup was taken.
+ *
+ * @generated from enum aeon.v1.BackupTrigger
+ */
+export const BackupTrigger = {
+  /**
+   * @generated from enum value: BACKUP_TRIGGER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Its snapshot was removed, and nobody saw how the container ended.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_REMOVED = 1;
+   */
+  REMOVED: 1,
+
+  /**
+   * The container's task had ended, by itself or by a signal; `exit` says how.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_EXITED = 2;
+   */
+  EXITED: 2,
+
+  /**
+   * It had ended for want of memory.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_OOM = 3;
+   */
+  OOM: 3,
+
+  /**
+   * Its pod was evicted.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_EVICTED = 4;
+   */
+  EVICTED: 4,
+
+  /**
+   * Another container of its pod took its place.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_RESTART = 5;
+   */
+  RESTART: 5,
+
+  /**
+   * It was running.
+   *
+   * @generated from enum value: BACKUP_TRIGGER_SCHEDULED = 6;
+   */
+  SCHEDULED: 6,
+
+  /**
+   * @generated from enum value: BACKUP_TRIGGER_DRAIN = 7;
+   */
+  DRAIN: 7,
+
+  /**
+   * @generated from enum value: BACKUP_TRIGGER_MANUAL = 8;
+   */
+  MANUAL: 8,
+} as const;
+
+/**
+ * Why a backup was taken.
+ *
+ * @generated from enum aeon.v1.BackupTrigger
+ */
+export type BackupTrigger = (typeof BackupTrigger)[keyof typeof BackupTrigger] | UnknownEnum;
+
+/**
+ * Describes the enum aeon.v1.BackupTrigger.
+ */
+export const BackupTriggerSchema: GenEnum<BackupTrigger> = /*@__PURE__*/
+  enumDesc(file_aeon_v1_admin, 4);
+
+/**
+ * How well a backup shows one moment.
+ *
+ * @generated from enum aeon.v1.BackupConsistency
+ */
+export const BackupConsistency = {
+  /**
+   * @generated from enum value: BACKUP_CONSISTENCY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Nothing ran any more.
+   *
+   * @generated from enum value: BACKUP_CONSISTENCY_EXACT = 1;
+   */
+  EXACT: 1,
+
+  /**
+   * Every process stood still.
+   *
+   * @generated from enum value: BACKUP_CONSISTENCY_FROZEN = 2;
+   */
+  FROZEN: 2,
+
+  /**
+   * Processes were running; the report tells what changed while it was read.
+   *
+   * @generated from enum value: BACKUP_CONSISTENCY_LIVE = 3;
+   */
+  LIVE: 3,
+} as const;
+
+/**
+ * How well a backup shows one moment.
+ *
+ * @generated from enum aeon.v1.BackupConsistency
+ */
+export type BackupConsistency = (typeof BackupConsistency)[keyof typeof BackupConsistency] | UnknownEnum;
+
+/**
+ * Describes the enum aeon.v1.BackupConsistency.
+ */
+export const BackupConsistencySchema: GenEnum<BackupConsistency> = /*@__PURE__*/
+  enumDesc(file_aeon_v1_admin, 5);
+
+/**
+ * @generated from enum aeon.v1.CreateBackupPhase
+ */
+export const CreateBackupPhase = {
+  /**
+   * @generated from enum value: CREATE_BACKUP_PHASE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * For other backups to be read first.
+   *
+   * @generated from enum value: CREATE_BACKUP_PHASE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * @generated from enum value: CREATE_BACKUP_PHASE_FREEZING = 2;
+   */
+  FREEZING: 2,
+
+  /**
+   * @generated from enum value: CREATE_BACKUP_PHASE_READING = 3;
+   */
+  READING: 3,
+
+  /**
+   * Safe on this host.
+   *
+   * @generated from enum value: CREATE_BACKUP_PHASE_STAGED = 4;
+   */
+  STAGED: 4,
+
+  /**
+   * @generated from enum value: CREATE_BACKUP_PHASE_STORED = 5;
+   */
+  STORED: 5,
+} as const;
+
+/**
+ * @generated from enum aeon.v1.CreateBackupPhase
+ */
+export type CreateBackupPhase = (typeof CreateBackupPhase)[keyof typeof CreateBackupPhase] | UnknownEnum;
+
+/**
+ * Describes the enum aeon.v1.CreateBackupPhase.
+ */
+export const CreateBackupPhaseSchema: GenEnum<CreateBackupPhase> = /*@__PURE__*/
+  enumDesc(file_aeon_v1_admin, 6);
+
+/**
  * @generated from enum aeon.v1.RestoreState
  */
 export const RestoreState = {
@@ -1205,7 +1583,7 @@ export type RestoreState = (typeof RestoreState)[keyof typeof RestoreState] | Un
  * Describes the enum aeon.v1.RestoreState.
  */
 export const RestoreStateSchema: GenEnum<RestoreState> = /*@__PURE__*/
-  enumDesc(file_aeon_v1_admin, 4);
+  enumDesc(file_aeon_v1_admin, 7);
 
 /**
  * Looks at and steers one agent. Served on `<state>/admin.sock` (mode 0600: root of the host) as Connect,
@@ -1291,6 +1669,28 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DeleteBackupRequestSchema;
     output: typeof DeleteBackupResponseSchema;
+  },
+  /**
+   * Takes a backup of a container without ending it. Sends how far that is; the last message has the backup,
+   * which is safe on this host then and, when the request says so, stored.
+   *
+   * @generated from rpc aeon.v1.AdminService.CreateBackup
+   */
+  createBackup: {
+    methodKind: "server_streaming";
+    input: typeof CreateBackupRequestSchema;
+    output: typeof CreateBackupResponseSchema;
+  },
+  /**
+   * Takes backups of all running containers that are kept, and waits until everything on this host is stored.
+   * Sends each container once its backup is stored or has failed; the last message sums up.
+   *
+   * @generated from rpc aeon.v1.AdminService.DrainBackups
+   */
+  drainBackups: {
+    methodKind: "server_streaming";
+    input: typeof DrainBackupsRequestSchema;
+    output: typeof DrainBackupsResponseSchema;
   },
   /**
    * Asks that a container which has not started yet starts with the files of a backup. The request is
