@@ -40,7 +40,10 @@ async function measure(name: string): Promise<readonly Row[]> {
     progress: (text: string) => console.error(`  ${text}`),
     quick: values.quick,
   };
-  for await (const row of benchmark.run(context)) rows.push(row);
+  for await (const row of benchmark.run(context)) {
+    rows.push(row);
+    context.progress(`${row.name}: ${row.value.toPrecision(4)} ${row.unit}`);
+  }
   process.removeListener("SIGINT", interrupt);
   console.log(`\n${table(rows)}\n`);
   return rows;

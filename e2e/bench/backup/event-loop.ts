@@ -1,6 +1,4 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { open, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "@aeon/standalone";
@@ -93,20 +91,14 @@ async function churn(node: BackupNode, done: AbortSignal): Promise<void> {
   }
 }
 
+/** Keeps the disk busy; the writing itself happens on other threads of this process. */
 async function writeAndFlush(folder: string, done: AbortSignal): Promise<void> {
-  const target = join(folder, "busy");
-  await mkdir(target);
+  const path = join(folder, "busy");
+  const bytes = Buffer.alloc(64e6);
   while (!done.aborted) {
-    const args = [
-      "if=/dev/zero",
-      `of=${join(target, "file")}`,
-      "bs=1M",
-      "count=64",
-      "conv=fsync",
-      "status=none",
-    ];
-    const child = spawn("dd", args, { stdio: "ignore" });
-    await once(child, "close");
+    await using file = await open(path, "w");
+    await file.write(bytes);
+    await file.sync();
   }
-  await rm(target, { recursive: true });
+  await unlink(path);
 }

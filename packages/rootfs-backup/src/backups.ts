@@ -147,8 +147,10 @@ export class Backups implements BackupService {
       throw errors.BACKUP_NOT_STORED(
         `the staged copy of backup ${id} is still there, so it cannot be removed`,
       );
-    await store.removeBackup(id);
+    // In this order: a record must not promise what the store has no longer. Cut off between the two, the store
+    // still lists the backup and it can be removed again.
     await records.remove(id);
+    await store.removeBackup(id);
     this.changed(id);
   }
 

@@ -4,6 +4,7 @@ import {
   containerId,
   containerRegistry,
   createMetrics,
+  errnoOf,
   linux,
   Lifetime,
   namespace,
@@ -207,5 +208,17 @@ export async function mountAt(target: string, mounts: readonly Mount[]): Promise
     const { flags, data } = linux.parseMountOptions(options);
     await linux.mount({ source, target, type: type === "bind" ? "" : type, flags, data });
   }
-  return { [Symbol.asyncDispose]: () => linux.unmount(target) };
+  return { [Symbol.asyncDispose]: () => unmountFreed(target) };
+}
+
+/** Until it executes its program, a process that another thread starts holds all files that are open here. */
+async function unmountFreed(target: string): Promise<void> {
+  const limit = performance.now() + 2000;
+  for (;;)
+    try {
+      return await linux.unmount(target);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY" || performance.now() > limit) throw error;
+      await new Promise(setImmediate);
+    }
 }

@@ -1,25 +1,27 @@
 import { channel } from "node:diagnostics_channel";
 
 /** The durable steps in the life of a backup and of a restore, in order. */
-export type Step =
-  | "intended"
-  | "moved"
-  | "synced"
-  | "staged"
-  | "settled"
-  | "freezing"
-  | "frozen"
-  | "thawed"
-  | "packed"
-  | "layer-stored"
-  | "backup-stored"
-  | "recorded"
-  | "discarded"
-  | "unpacked"
-  | "layer-published"
-  | "dressed"
-  | "bound"
-  | "restored";
+export const allSteps = [
+  "intended",
+  "moved",
+  "synced",
+  "staged",
+  "settled",
+  "freezing",
+  "frozen",
+  "thawed",
+  "packed",
+  "layer-stored",
+  "backup-stored",
+  "recorded",
+  "discarded",
+  "unpacked",
+  "layer-published",
+  "dressed",
+  "bound",
+  "restored",
+] as const;
+export type Step = (typeof allSteps)[number];
 
 /** What {@link steps} publishes. */
 export interface StepReached {

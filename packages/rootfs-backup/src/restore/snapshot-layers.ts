@@ -60,7 +60,8 @@ export class SnapshotLayers implements RestoredLayers {
     const { backend } = this.#options;
     const key = temporaryKey("probe");
     const mounts = await backend.prepare({ key, labels: {} }, this.#call());
-    await backend.remove({ key }, this.#call());
+    // A sweep may have taken it for a leftover.
+    await this.#drop(key);
     return folderOf(mounts, "rw") !== undefined;
   }
 

@@ -1,25 +1,24 @@
 // One life of a node: removes a container, stores its backup, restores it into the next one. Killed on the way by
-// SIGKILL at a step or after a time, it is started again and has to go on. Usage: crash-child.ts ROOT WHEN, where
-// WHEN is a step's name, a number of milliseconds, or "never". Prints the mounts of the next container.
+// SIGKILL at a step, it is started again and has to go on. Usage: one-restore.ts ROOT WHEN WORKER, where
+// WHEN is a step's name or "never". Prints the mounts of the next container.
 import { containerId, isAeonError, snapshotKey } from "@aeon/core";
-import { enabledLabel } from "../src/index.ts";
-import { steps, type StepReached } from "../src/capture/steps.ts";
-import { call, Containers, space, startNode } from "./node.ts";
+import { enabledLabel } from "../../src/index.ts";
+import { steps, type StepReached } from "../../src/capture/steps.ts";
+import { call, Containers, space, startNode } from "../node.ts";
 
-const [root = "", when = "never"] = process.argv.slice(2);
+const [root = "", when = "never", worker = ""] = process.argv.slice(2);
 const die = () => process.kill(process.pid, "SIGKILL");
 steps.subscribe((message) => {
   const { step } = message as StepReached;
   if (step === when) die();
 });
-if (/^\d+$/.test(when)) setTimeout(die, Number(when));
 
 const key = snapshotKey("default/1/first");
 const next = snapshotKey("default/2/next");
 const containers = new Containers();
 containers.add("first", { [enabledLabel]: "true" });
 containers.add("next", { [enabledLabel]: "true" });
-await using node = await startNode({ root, containers });
+await using node = await startNode({ root, containers, workerCommand: [process.execPath, worker] });
 
 async function exists(name: typeof key): Promise<boolean> {
   try {
