@@ -14,7 +14,7 @@ import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
 import type { Restore, RestoreRecords } from "./records/restore-records.ts";
 import type { RestoredLayers } from "./restore/restored-layers.ts";
-import type { StoredLayer } from "./store/backup-document.ts";
+import type { BackupDocument } from "./store/backup-document.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 
 export interface BackupsOptions {
@@ -182,14 +182,14 @@ export class Backups implements BackupService {
     return (await layers.sweep(() => bindings.layersInUse(), graceMs)).length;
   }
 
-  /** The layers of a backup; waits until it is stored. Rejects with `BACKUP_NOT_STORED` when an attempt to store it failed. */
-  async chainOf(id: BackupId, signal: AbortSignal): Promise<readonly StoredLayer[]> {
+  /** A backup; waits until it is stored. Rejects with `BACKUP_NOT_STORED` when an attempt to store it failed. */
+  async documentOf(id: BackupId, signal: AbortSignal): Promise<BackupDocument> {
     for await (const { state, failure } of this.watch(id, signal))
       if (state === "failed")
         throw errors.BACKUP_NOT_STORED(`backup ${id} could not be stored yet: ${failure ?? "unknown"}`);
     const stored = await this.#options.store.getBackup(id);
     if (stored === undefined) throw notFound(id);
-    return stored.document.layers;
+    return stored.document;
   }
 
   #ofRecord(record: Parameters<typeof backupOfRecord>[0]): Backup {
@@ -211,8 +211,8 @@ export class Backups implements BackupService {
   #prefetch(id: BackupId): void {
     const { layers, log } = this.#options;
     const unpack = async (): Promise<void> => {
-      const chain = await this.chainOf(id, AbortSignal.timeout(prefetchLimitMs));
-      await Promise.all(chain.map((layer) => layers.ensure(layer, "trusted")));
+      const document = await this.documentOf(id, AbortSignal.timeout(prefetchLimitMs));
+      await Promise.all(document.layers.map((layer) => layers.ensure(layer, "trusted")));
     };
     unpack().catch((error: unknown) =>
       log.warn({ backup: id, error: errorMessage(error) }, "layers not unpacked ahead"),

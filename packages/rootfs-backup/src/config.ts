@@ -56,6 +56,15 @@ export const backupConfig = v.strictObject({
     ),
     [],
   ),
+  "on-image-change": v.optional(
+    v.pipe(
+      v.picklist(["auto", "strict", "rebase", "fresh"]),
+      v.description(
+        "when a container's image is not the one its backup was made on: refuse to start (strict), put the files on the new image (rebase), start clean (fresh), or rebase unless image and container changed the same files (auto)",
+      ),
+    ),
+    "auto",
+  ),
   "squash-depth": v.optional(
     v.pipe(
       whole(1, 100),

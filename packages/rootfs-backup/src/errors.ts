@@ -141,6 +141,12 @@ export const errors = defineErrors({
     remedy:
       "Free the room that the message names, or move the snapshotter's root to a larger disk, and start again.",
   },
+  IMAGE_CHANGED: {
+    code: "failed-precondition",
+    when: "A container's image is not the one its backup was made on, and the policy does not put the files on another.",
+    remedy:
+      "Use the old image; or set the label backup.container.io/on-image-change to rebase (keep the files, conflicts are reported) or fresh (start clean, keep the backup).",
+  },
   START_DEFERRED: {
     code: "unavailable",
     when: "A container that may have files to restore is to start while the backup plugin is not running.",

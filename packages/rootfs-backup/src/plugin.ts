@@ -38,6 +38,7 @@ import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
 import { fillFrom } from "./restore/fill-folder.ts";
+import { ImageChange } from "./restore/image-change.ts";
 import { LayerCache } from "./restore/layer-cache.ts";
 import { PreferredLayers } from "./restore/preferred-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
@@ -183,7 +184,9 @@ async function start(
     bindings,
     layers,
     restarts,
-    chainOf: (id, signal) => backups.chainOf(id, signal),
+    documentOf: (id, signal) => backups.documentOf(id, signal),
+    imageChange: new ImageChange({ worker, otherwise: config["on-image-change"], log }),
+    pods,
     log,
     now,
   });

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { type Labels, type SnapshotKey } from "@aeon/core";
+import { containerId, type BackupId, type Labels, type SnapshotKey } from "@aeon/core";
 import { describeTree } from "@aeon/testkit";
 import { expect } from "vitest";
 import { enabledLabel } from "../src/index.ts";
-import { call, keyOf, mountAt, type TestNode } from "./node.ts";
+import { call, keyOf, mountAt, space, type TestNode } from "./node.ts";
 import { shell, type Scratch } from "./scratch.ts";
 
 /** Makes containers that are kept. */
@@ -92,3 +92,24 @@ export const mess = (step: number) => `
   truncate -s 3M sparse-${step}; printf x | dd of=sparse-${step} bs=1 seek=1000000 conv=notrunc status=none
   touch "etc/.wh.real-${step}" "etc/.wh..wh..opq"; mkdir -p deep/a/b/c; echo ${step} > deep/a/b/c/$(printf 'n%.0s' $(seq 200))
   chmod 1777 .; touch .`;
+
+/** Runs a container with the files of a backup and gives the backup of what it left. */
+export async function cycle(
+  node: TestNode,
+  dir: Scratch,
+  {
+    id,
+    from,
+    ...how
+  }: { id: string; from: BackupId | undefined } & Omit<Parameters<typeof runContainer>[2], "id">,
+): Promise<{ readonly ran: Ran; readonly backup: BackupId }> {
+  if (from !== undefined)
+    await node.backups.requestRestore(
+      { backupId: from, namespace: space, containerId: containerId(id) },
+      call.signal,
+    );
+  const ran = await runContainer(node, dir, { id, ...how });
+  const backup = await removeContainer(node, ran);
+  if (backup === undefined) throw new Error(`no backup was made of ${id}`);
+  return { ran, backup };
+}

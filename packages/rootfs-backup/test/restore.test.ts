@@ -1,30 +1,9 @@
-import { containerId, type BackupId } from "@aeon/core";
+import type { BackupId } from "@aeon/core";
 import { difference } from "@aeon/testkit";
 import { expect, test } from "vitest";
-import { makeImage, mess, removeContainer, runContainer, type Ran } from "./containers.ts";
-import { call, space, startNode, type TestNode } from "./node.ts";
-import { scratch, type Scratch } from "./scratch.ts";
-
-/** Runs a container with the files of a backup and gives the backup of what it left. */
-async function cycle(
-  node: TestNode,
-  dir: Scratch,
-  {
-    id,
-    from,
-    ...how
-  }: { id: string; from: BackupId | undefined } & Omit<Parameters<typeof runContainer>[2], "id">,
-): Promise<{ readonly ran: Ran; readonly backup: BackupId }> {
-  if (from !== undefined)
-    await node.backups.requestRestore(
-      { backupId: from, namespace: space, containerId: containerId(id) },
-      call.signal,
-    );
-  const ran = await runContainer(node, dir, { id, ...how });
-  const backup = await removeContainer(node, ran);
-  if (backup === undefined) throw new Error(`no backup was made of ${id}`);
-  return { ran, backup };
-}
+import { cycle, makeImage, mess, type Ran } from "./containers.ts";
+import { call, startNode } from "./node.ts";
+import { scratch } from "./scratch.ts";
 
 test.for([8, 2])(
   "files go back and forth between two nodes, cycle after cycle, in chains of at most %d layers",

@@ -21,6 +21,9 @@ export const keyLabel = `${labelPrefix}key`;
 /** On a container or its pod: `never` starts it clean although its workload has backups. */
 const restoreLabel = `${labelPrefix}restore`;
 
+/** On a container or its pod: what happens when its image is not the one its backup was made on (`auto`, `strict`, `rebase`, `fresh`). */
+export const onImageChangeLabel = `${labelPrefix}on-image-change`;
+
 /** Whether a container has to start without the files of its workload. The nearest label decides. */
 export const neverRestored = (labels: Labels, podLabels: Labels): boolean =>
   (labels[restoreLabel] ?? podLabels[restoreLabel]) === "never";

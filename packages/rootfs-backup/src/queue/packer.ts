@@ -11,6 +11,7 @@ import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore } from "../store/backup-store.ts";
+import { chainIdOf } from "../restore/image-layers.ts";
 import type { Squasher } from "../restore/squasher.ts";
 import type { ArchiveWorker, Packed } from "../worker/archive-worker.ts";
 import { linkOrCopy } from "./link-or-copy.ts";
@@ -124,6 +125,13 @@ export class Packer {
   }
 }
 
+/** The name of the snapshot that the container's stood on tells the image's chain id. */
+function baseOf({ identity: { image }, snapshotParent }: BackupRecord): Pick<BackupDocument, "base"> {
+  const chainId = snapshotParent && chainIdOf(snapshotParent);
+  const base = { ...(image !== undefined && { image }), ...(chainId !== undefined && { chainId }) };
+  return Object.keys(base).length > 0 ? { base } : {};
+}
+
 interface Content {
   /** The whole chain, the lowest first. */
   readonly layers: readonly StoredLayer[];
@@ -142,6 +150,7 @@ function documentOf(record: BackupRecord, { layers, squashed, report }: Content)
     trigger,
     consistency,
     ...(parent !== undefined && { parent: parent.id }),
+    ...baseOf(record),
     ...(squashed && { squashed }),
     layers: [...layers],
     report,

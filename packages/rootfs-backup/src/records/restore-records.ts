@@ -8,6 +8,7 @@ import {
   type Namespace,
 } from "@aeon/core";
 import * as v from "valibot";
+import type { Conflicts } from "../restore/conflicts.ts";
 import { present } from "./backup-record.ts";
 import { integer, optionalInteger, optionalText, select, text, type Row } from "./row.ts";
 
@@ -24,9 +25,16 @@ export interface Restore {
   readonly finishedAt?: bigint;
   /** Why it failed; for a pending one, why the last start failed. */
   readonly failure?: string;
+  /** What the backup changed and its image too, when it was put on another image. */
+  readonly conflicts?: Conflicts;
 }
 
+const conflictsSchema = v.object({ paths: v.array(v.string()), count: v.number() });
+
 const stateSchema = v.picklist(["pending", "done", "failed"]);
+
+const conflictsOf = (json: string | undefined): Conflicts | undefined =>
+  json === undefined ? undefined : v.parse(conflictsSchema, JSON.parse(json));
 
 const restoreOf = (row: Row): Restore => ({
   backupId: backupId(text(row, "backup")),
@@ -34,7 +42,11 @@ const restoreOf = (row: Row): Restore => ({
   containerId: containerId(text(row, "container_id")),
   state: v.parse(stateSchema, row["state"]),
   requestedAt: integer(row, "requested_at"),
-  ...present({ finishedAt: optionalInteger(row, "finished_at"), failure: optionalText(row, "failure") }),
+  ...present({
+    finishedAt: optionalInteger(row, "finished_at"),
+    failure: optionalText(row, "failure"),
+    conflicts: conflictsOf(optionalText(row, "conflicts")),
+  }),
 });
 
 /** Durable restore requests; at most one per container. The pending ones are kept in memory too. */
@@ -93,18 +105,23 @@ export class RestoreRecords {
     );
   }
 
-  async finish(restore: Restore, finishedAt: bigint, failure?: string): Promise<void> {
+  async finish(
+    restore: Restore,
+    finishedAt: bigint,
+    { failure, conflicts }: Pick<Restore, "failure" | "conflicts"> = {},
+  ): Promise<void> {
     await this.#database.write(
       (sql) =>
         sql
           .prepare(
-            `UPDATE restore SET state = ?, finished_at = ?, failure = ?
+            `UPDATE restore SET state = ?, finished_at = ?, failure = ?, conflicts = ?
              WHERE namespace = ? AND container_id = ? AND backup = ?`,
           )
           .run(
             failure === undefined ? "done" : "failed",
             finishedAt,
             failure ?? null,
+            conflicts === undefined ? null : JSON.stringify(conflicts),
             restore.namespace,
             restore.containerId,
             restore.backupId,

@@ -39,6 +39,7 @@ export const migrations: readonly string[] = [
     requested_at INTEGER NOT NULL,
     finished_at INTEGER,
     failure TEXT,
+    conflicts TEXT,
     PRIMARY KEY (namespace, container_id)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE binding (

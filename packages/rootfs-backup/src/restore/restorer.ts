@@ -13,6 +13,7 @@ import {
   type SnapshotInfo,
   type SnapshotKey,
 } from "@aeon/core";
+import type { Pods } from "../capture/pods.ts";
 import type { Inheritance, Restarts } from "../capture/restarts.ts";
 import { containerKey } from "../capture/snapshot-key.ts";
 import { reached } from "../capture/steps.ts";
@@ -20,8 +21,9 @@ import { optionValue, writableLayer, type WritableLayer } from "../capture/writa
 import { errors } from "../errors.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import type { Restore, RestoreRecords } from "../records/restore-records.ts";
-import type { StoredLayer } from "../store/backup-document.ts";
+import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import { dressUpperdir } from "./dress-upperdir.ts";
+import type { ImageChange, Verdict } from "./image-change.ts";
 import { layeredMounts, workdirOf } from "./layered-mounts.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
 
@@ -31,14 +33,26 @@ export interface RestorerOptions {
   readonly bindings: BindingRecords;
   readonly layers: RestoredLayers;
   readonly restarts: Restarts;
-  /** The chain of a backup, once it is stored; waits for one that is still being packed. */
-  readonly chainOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<readonly StoredLayer[]>;
+  /** A backup, once it is stored; waits for one that is still being packed. */
+  readonly documentOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<BackupDocument>;
+  readonly imageChange: ImageChange;
+  readonly pods: Pods;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
 }
 
 type Context = Pick<HookContext, "backend" | "caller" | "signal">;
+
+/** The container that is about to start. */
+interface Target {
+  readonly key: SnapshotKey;
+  readonly info: SnapshotInfo;
+  readonly upper: WritableLayer;
+  /** As the backend gave them. */
+  readonly mounts: readonly Mount[];
+  readonly context: Context;
+}
 
 /** Puts the layers of a requested backup under a container. */
 export class Restorer {
@@ -66,10 +80,11 @@ export class Restorer {
     const upper = writableLayer(mounts);
     if (upper === undefined) return undefined;
     this.#refuseMappedBind(key, mounts[0]);
-    const info = await context.backend.stat({ key }, { caller: context.caller, signal: context.signal });
-    const binding = await this.#bound(key, info, upper, starting, context);
+    const { backend, caller, signal } = context;
+    const info = await backend.stat({ key }, { caller, signal });
+    const binding = await this.#bound({ key, info, upper, mounts, context }, starting);
     if (binding === undefined) return undefined;
-    const unpacked = await within(context.signal, this.#unpack(binding.layers, upper));
+    const unpacked = await within(signal, this.#unpack(binding.layers, upper));
     const folders = [...unpacked, ...binding.inPlace.map((id) => restarts.folder(id))];
     restarts.handedOut(key);
     if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
@@ -85,13 +100,8 @@ export class Restorer {
     );
   }
 
-  #bound(
-    key: SnapshotKey,
-    info: SnapshotInfo,
-    upper: WritableLayer,
-    starting: ContainerEntry | undefined,
-    context: Context,
-  ): Promise<Binding | undefined> {
+  #bound(target: Target, starting: ContainerEntry | undefined): Promise<Binding | undefined> {
+    const { key, info } = target;
     const existing = this.#options.bindings.get(key);
     if (existing?.snapshotCreated === info.createdAt) return Promise.resolve(existing);
     const running = this.#running.get(key);
@@ -100,39 +110,32 @@ export class Restorer {
     if (restore === undefined && starting === undefined) return Promise.resolve(undefined);
     const work = (
       restore === undefined && starting !== undefined
-        ? this.#inherit(starting, info, upper, context)
-        : this.#restore(restore, key, info, upper, context)
+        ? this.#inherit(starting, target)
+        : this.#restore(restore, target)
     ).finally(() => this.#running.delete(key));
     this.#running.set(key, work);
     return work;
   }
 
   /** A container that replaces one of its pod stands on what that one left. */
-  async #inherit(
-    entry: ContainerEntry,
-    info: SnapshotInfo,
-    upper: WritableLayer,
-    context: Context,
-  ): Promise<Binding | undefined> {
+  async #inherit(entry: ContainerEntry, target: Target): Promise<Binding | undefined> {
     const { restarts, restores, now } = this.#options;
-    const { snapshotKey: key, namespace, containerId: id } = entry;
+    const { info, upper, context } = target;
+    const { namespace, containerId: id } = entry;
     if ((await readdir(upper.upperdir)).length > 0) return undefined;
     const inheritance = await restarts.inherit(entry, info, upper, context);
-    if (inheritance?.kind === "in-place") return this.#stack(inheritance, key, info, upper, context);
+    if (inheritance?.kind === "in-place") return this.#stack(inheritance, target);
     if (inheritance?.kind !== "backup" || id === undefined) return undefined;
     const wish = { backupId: inheritance.backup, namespace, containerId: id, requestedAt: now() };
-    return this.#restore(await restores.request(wish), key, info, upper, context);
+    return this.#restore(await restores.request(wish), target);
   }
 
   async #stack(
     { backup, layers, inPlace }: Extract<Inheritance, { kind: "in-place" }>,
-    key: SnapshotKey,
-    info: SnapshotInfo,
-    upper: WritableLayer,
-    { signal }: Context,
+    { key, info, upper, context }: Target,
   ): Promise<Binding> {
     const { restarts, bindings, log, now } = this.#options;
-    const unpacked = await within(signal, this.#unpack(layers, upper));
+    const unpacked = await within(context.signal, this.#unpack(layers, upper));
     const top = [...unpacked, ...inPlace.map((id) => restarts.folder(id))].at(-1);
     if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
     reached("dressed", backup);
@@ -158,24 +161,19 @@ export class Restorer {
     return restores.pending(parts.namespace, entry?.containerId ?? containerId(parts.clientKey));
   }
 
-  async #restore(
-    restore: Restore | undefined,
-    key: SnapshotKey,
-    info: SnapshotInfo,
-    upper: WritableLayer,
-    { signal }: Context,
-  ): Promise<Binding | undefined> {
+  async #restore(restore: Restore | undefined, target: Target): Promise<Binding | undefined> {
     const { restores, log, now } = this.#options;
+    const { key, upper } = target;
     if (restore === undefined) return undefined;
     if ((await readdir(upper.upperdir)).length > 0) {
       const failure = `container ${restore.containerId} has been started before, so nothing is restored into it`;
       log.error({ snapshot: key, backup: restore.backupId }, failure);
-      await restores.finish(restore, now(), failure);
+      await restores.finish(restore, now(), { failure });
       return undefined;
     }
     this.#transition(key, "restoring");
     try {
-      return await this.#bind(restore, key, info, upper, signal);
+      return await this.#bind(restore, target);
     } catch (error) {
       const failure = errorMessage(error);
       await restores.note(restore, failure);
@@ -184,34 +182,58 @@ export class Restorer {
     }
   }
 
-  async #bind(
-    restore: Restore,
-    key: SnapshotKey,
-    info: SnapshotInfo,
-    upper: WritableLayer,
-    signal: AbortSignal,
-  ): Promise<Binding> {
-    const { restores, bindings, chainOf, log, now } = this.#options;
-    const layers = await chainOf(restore.backupId, signal);
-    const folders = await within(signal, this.#unpack(layers, upper));
+  async #bind(restore: Restore, target: Target): Promise<Binding | undefined> {
+    const { restores, bindings, documentOf, log, now } = this.#options;
+    const { key, info, upper, context } = target;
+    const { backupId: backup } = restore;
+    const document = await documentOf(backup, context.signal);
+    const { layers } = document;
+    const folders = await within(context.signal, this.#unpack(layers, upper));
+    const verdict = await this.#judge(document, folders, target);
+    if (verdict.kind === "fresh") {
+      const failure = `started clean: ${verdict.reason}`;
+      log.warn({ snapshot: key, backup }, failure);
+      await restores.finish(restore, now(), { failure });
+      this.#transition(key, "ready");
+      return undefined;
+    }
     const top = folders.at(-1);
     if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
-    reached("dressed", restore.backupId);
+    reached("dressed", backup);
     const binding = {
       snapshotKey: key,
       snapshotCreated: info.createdAt,
-      backup: restore.backupId,
+      backup,
       layers,
       inPlace: [],
       boundAt: now(),
     };
     await bindings.bind(binding);
-    reached("bound", restore.backupId);
-    await restores.finish(restore, now());
-    reached("restored", restore.backupId);
+    reached("bound", backup);
+    const { conflicts } = verdict;
+    await restores.finish(restore, now(), conflicts === undefined ? {} : { conflicts });
+    reached("restored", backup);
     this.#transition(key, "ready");
-    log.info({ snapshot: key, backup: restore.backupId, layers: layers.length }, "backup restored");
+    const facts = { snapshot: key, backup, layers: layers.length };
+    if (conflicts === undefined) log.info(facts, "backup restored");
+    else
+      log.warn(
+        { ...facts, conflicts: conflicts.count, paths: conflicts.paths.slice(0, 20) },
+        "backup restored on another image",
+      );
     return binding;
+  }
+
+  async #judge(
+    document: BackupDocument,
+    layers: readonly string[],
+    { key, info, upper, mounts, context }: Target,
+  ): Promise<Verdict> {
+    const { registry, pods, imageChange } = this.#options;
+    const entry = registry?.bySnapshot(key);
+    const labels = [entry?.labels ?? {}, pods.labelsOf(entry)];
+    const { overlay } = upper;
+    return await imageChange.judge({ key, info, mounts, backup: document, layers, overlay, labels }, context);
   }
 
   async #unpack(layers: readonly StoredLayer[], { overlay }: WritableLayer): Promise<readonly string[]> {

@@ -52,6 +52,16 @@ export const backupSchema = v.object({
   consistency: consistencySchema,
   /** The backup that the container had been restored from. */
   parent: v.optional(v.string()),
+  /** What the container was made from, as far as it is known. */
+  base: v.optional(
+    v.object({
+      image: v.optional(v.string()),
+      digest: v.optional(digest),
+      diffIds: v.optional(v.array(digest)),
+      /** Of all its layers, in the sense of OCI. */
+      chainId: v.optional(digest),
+    }),
+  ),
   /** True when its own layer holds all that the backup stands for, and it needs none of its parent's. */
   squashed: v.optional(v.boolean()),
   /** The lowest first; the last is the container's own changes unless it made none. */

@@ -4,6 +4,7 @@ import * as v from "valibot";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
+import type { Conflicts, ConflictsRequest } from "../restore/conflicts.ts";
 import { failureSchema, progressSchema, results, type Job } from "./job.ts";
 import type { EndedProcess } from "./process-spawner.ts";
 import { ProcessThread } from "./process-thread.ts";
@@ -63,6 +64,11 @@ export class ArchiveWorker implements AsyncDisposable {
     await this.#thread[Symbol.asyncDispose]();
   }
 
+  /** What a backup and its image both changed. */
+  conflicts(request: ConflictsRequest, signal: AbortSignal): Promise<Conflicts> {
+    return this.#run({ job: "conflicts", ...request }, results.conflicts, signal);
+  }
+
   async #run<Schema extends v.GenericSchema>(
     job: Job,
     schema: Schema,
@@ -92,7 +98,7 @@ export class ArchiveWorker implements AsyncDisposable {
       command: this.#command,
       input: JSON.stringify(job),
       // Only the start of a container waits for a worker.
-      inBackground: job.job !== "unpack",
+      inBackground: job.job !== "unpack" && job.job !== "conflicts",
     };
     const onLine = (line: string): void => {
       const told = v.safeParse(progressSchema, parseJson(line));

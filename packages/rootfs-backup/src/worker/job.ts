@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { idMapsSchema } from "../store/backup-document.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const folders = v.pipe(v.array(v.string()), v.readonly());
 const overlay = v.picklist(["trusted", "user"]);
 const descriptor = v.object({ mediaType: v.string(), digest: v.string(), size: count });
 const verifiable = {
@@ -34,7 +35,7 @@ export const jobSchema = v.variant("job", [
     target: v.string(),
     overlay,
     idMaps: v.optional(idMapsSchema),
-    lowers: v.optional(v.pipe(v.array(v.string()), v.readonly())),
+    lowers: v.optional(folders),
     level: count,
     /** Whether to tell how far it is. */
     progress: v.optional(v.boolean()),
@@ -49,6 +50,13 @@ export const jobSchema = v.variant("job", [
     overlay,
     layer: v.object(verifiable),
   }),
+  v.object({
+    job: v.literal("conflicts"),
+    layers: folders,
+    overlay,
+    before: folders,
+    after: folders,
+  }),
   v.object({ job: v.literal("remove"), path: v.string() }),
   v.object({ job: v.literal("measure"), path: v.string() }),
   v.object({
@@ -56,7 +64,7 @@ export const jobSchema = v.variant("job", [
     source: v.string(),
     overlay,
     idMaps: v.optional(idMapsSchema),
-    lowers: v.optional(v.pipe(v.array(v.string()), v.readonly())),
+    lowers: v.optional(folders),
   }),
 ]);
 export type Job = v.InferOutput<typeof jobSchema>;
@@ -71,6 +79,7 @@ export const results = {
   remove: v.object({}),
   measure: v.object({ bytes: count }),
   weigh: v.object({ bytes: count }),
+  conflicts: v.object({ paths: v.array(v.string()), count }),
 } as const;
 /** A failed job, on standard output; `status` is a gRPC status number. */
 export const failureSchema = v.object({

@@ -6,6 +6,7 @@ import { packFile, unpackFile } from "../archive/layer-file.ts";
 import { stackOf } from "../archive/layer-stack.ts";
 import { weighStack } from "../archive/weigh-stack.ts";
 import { removeTree } from "../archive/remove-tree.ts";
+import { findConflicts } from "../restore/conflicts.ts";
 import { jobSchema, type Job } from "./job.ts";
 
 /**
@@ -43,6 +44,9 @@ async function run(job: Job): Promise<object> {
       break;
     case "remove":
       removeTree(job.path);
+      break;
+    case "conflicts":
+      result = findConflicts(job);
       break;
     case "weigh":
       result = { bytes: weighStack(stackOf(job)) };
