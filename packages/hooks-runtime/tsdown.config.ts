@@ -4,7 +4,7 @@ import { defineConfig } from "tsdown";
 
 /** The programs with everything they need, so that the folder can be copied to a host. */
 export default defineConfig({
-  entry: { "container-hooks-helper": "src/runtime/main.ts" },
+  entry: { "container-hooks-helper": "src/runtime/main.ts", "container-hooks-ctk": "src/ctk/main.ts" },
   outDir: "dist/bin",
   platform: "node",
   format: "esm",

@@ -48,4 +48,44 @@ export const errors = defineErrors({
     when: "A program of the system that the launcher needs (env, sed, grep) is not there.",
     remedy: "Install coreutils, sed and grep.",
   },
+  ENGINE_CONFIG_INVALID: {
+    code: "invalid-argument",
+    when: "The configuration of an engine is no JSON or TOML, or the part to change has another shape.",
+    remedy: "Correct the place that the message names; the file was not touched.",
+  },
+  ENGINE_CONFIG_UNSUPPORTED: {
+    code: "unimplemented",
+    when: "The configuration of containerd has a version that is not known.",
+    remedy: "Add the handler by hand, or install a later version of aeon.",
+  },
+  ENGINE_CONFIG_REJECTED: {
+    code: "failed-precondition",
+    when: "The engine would read more or other changes from its configuration than were meant; they were taken back.",
+    remedy: "Add the handler by hand, as shown by --dry-run, or report the configuration.",
+  },
+  ENGINE_CONFIG_UNWRITABLE: {
+    code: "failed-precondition",
+    when: "The configuration of an engine cannot be read or written; it is as it was.",
+    remedy: "Check path, permissions and free space.",
+  },
+  CONFIG_BUSY: {
+    code: "unavailable",
+    when: "Another container-hooks-ctk has been changing the same file for more than 30 seconds.",
+    remedy: "Wait for it to end and try again.",
+  },
+  TOOLKIT_OPTION_INVALID: {
+    code: "invalid-argument",
+    when: "container-hooks-ctk config was given a key that does not exist or a value of the wrong kind.",
+    remedy: "Use table.key=value with a key of config.toml; lists are separated by commas.",
+  },
+  TOOLKIT_INCOMPLETE: {
+    code: "not-found",
+    when: "The folder to install from lacks programs of the toolkit.",
+    remedy: "Name the folder that `npm run bundle` made (packages/hooks-runtime/dist/bin).",
+  },
+  TOOLKIT_IN_USE: {
+    code: "failed-precondition",
+    when: "The toolkit is to be uninstalled while engines are configured to use it.",
+    remedy: "Run `container-hooks-ctk runtime unconfigure` for the engines that the message names first.",
+  },
 });

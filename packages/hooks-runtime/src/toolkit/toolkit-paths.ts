@@ -7,6 +7,8 @@ export interface ToolkitPaths {
   readonly log: string;
   /** Folder of what is made from the configuration; can be deleted at any time. */
   readonly state: string;
+  /** Folder of the records of engines' configurations before they were changed. */
+  readonly originals: string;
   readonly programs: string;
   /** Folder of the JavaScript behind the programs. */
   readonly library: string;
@@ -18,6 +20,7 @@ export const toolkitPaths = (prefix = "/"): ToolkitPaths => ({
   hooks: join(prefix, "etc/container-hooks/hooks.json"),
   log: join(prefix, "etc/container-hooks/container-hooks-runtime.log"),
   state: join(prefix, "var/lib/container-hooks"),
+  originals: join(prefix, "etc/container-hooks/originals"),
   programs: join(prefix, "usr/bin"),
   library: join(prefix, "usr/lib/container-hooks"),
 });
