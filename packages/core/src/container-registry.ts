@@ -46,6 +46,8 @@ export interface ContainerRegistry {
   bySnapshot(key: SnapshotKey): ContainerEntry | undefined;
   byContainer(namespace: Namespace, id: ContainerId): ContainerEntry | undefined;
   list(): readonly ContainerEntry[];
+  /** The containers of a pod, its sandbox among them. */
+  ofPod(uid: string): readonly ContainerEntry[];
   /** Moves an entry to another state. Resolves when durable; rejects with not-found, or failed-precondition for a move that makes no sense. */
   transition(key: SnapshotKey, state: ContainerState, failure?: string): Promise<ContainerEntry>;
   /** Looks the container up at containerd now, so that identity is known before a decision is made. */

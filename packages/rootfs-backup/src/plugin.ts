@@ -191,7 +191,7 @@ async function start(
     now,
   });
   const strangers = await reconcile({ backups: records, staging, capturer, log });
-  life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, restarts, metrics })));
+  life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, restarts, metrics, log })));
   life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
   context.provide(backupService, backups);
   watchHealth(context, { records, staging, strangers, limit: config["staging-limit"] });
@@ -267,10 +267,11 @@ function watchHealth(
         ok: false,
         reason: `${count} captured layers of ${bytes} bytes wait to be stored; the limit is ${limit}`,
       };
-    if (strangers.length > 0)
+    const unknown = strangers.filter((id) => records.get(id) === undefined);
+    if (unknown.length > 0)
       return {
         ok: false,
-        reason: `${staging.path} holds folders that no record names: ${strangers.join(", ")}`,
+        reason: `${staging.path} holds folders that no record names: ${unknown.join(", ")}`,
       };
     return { ok: true };
   });

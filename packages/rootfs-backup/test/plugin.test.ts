@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, lchownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, lchownSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { containerId, linux } from "@aeon/core";
 import { expect, test } from "vitest";
 import { enabledLabel } from "../src/index.ts";
+import { endOfFinal, newBackupId } from "../src/store/backup-id.ts";
 import { enabled, makeImage, mess, removeContainer, runContainer, type Ran } from "./containers.ts";
 import { call, Containers, keyOf, mountAt, space, startNode, type TestNode } from "./node.ts";
 import { filesBelow, scratch, shell, type Scratch } from "./scratch.ts";
@@ -308,3 +309,28 @@ async function runAgain(node: TestNode, dir: Scratch, { key }: Ran): Promise<Ran
   const before = await describeTree(dir.at("merged"));
   return { key, before, after: before };
 }
+
+test("a moved layer whose record was lost with the power is found again", { timeout: 60_000 }, async () => {
+  using dir = scratch();
+  const root = dir.at("node");
+  let ran: Ran;
+  const staging = join(root, "backup/staging");
+  {
+    await using node = await startNode({ root });
+    ran = await runContainer(node, dir, { id: "lost", script: "echo 1 > a" });
+    const { createdAt } = await node.snapshotter.stat({ key: ran.key }, call);
+    const upperdir = node.registry.bySnapshot(ran.key)?.upperdir ?? "";
+    const folder = join(staging, newBackupId(new Date(), endOfFinal(ran.key, createdAt)));
+    mkdirSync(folder);
+    renameSync(upperdir, join(folder, "fs"));
+  }
+  const containers = new Containers();
+  containers.add("lost", enabled);
+  await using node = await startNode({ root, containers });
+  expect(node.checks.get("staging")?.()).toMatchObject({ ok: false });
+  const id = await removeContainer(node, ran);
+  expect(id).toBeDefined();
+  expect(node.checks.get("staging")?.()).toEqual({ ok: true });
+  await node.backups.settled(call.signal);
+  expect(readdirSync(staging)).toEqual([]);
+});

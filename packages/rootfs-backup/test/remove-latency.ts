@@ -13,9 +13,13 @@ const shapes = {
     make: "dd if=/dev/zero of=a bs=1M count=10 status=none",
   },
   "5 000 files": { labels: { "backup.container.io/enabled": "true" }, make: "seq 1 5000 | xargs touch" },
-  "500 MB": {
+  "1 GB": {
     labels: { "backup.container.io/enabled": "true" },
-    make: "dd if=/dev/zero of=a bs=1M count=500 status=none",
+    make: "fallocate -l 1000000000 a",
+  },
+  "10 GB": {
+    labels: { "backup.container.io/enabled": "true" },
+    make: "fallocate -l 10000000000 a",
   },
 } as const;
 // Nothing is packed, which would disturb the measurement.
@@ -26,7 +30,11 @@ await using node = await startNode({
 });
 for (const [name, { labels, make }] of Object.entries(shapes)) {
   const times: number[] = [];
-  for (let round = 0; round < (name === "500 MB" ? Math.min(rounds, 3) : rounds); round += 1) {
+  for (
+    let round = 0;
+    round < (name === "10 GB" ? Math.min(rounds, 3) : name === "1 GB" ? Math.min(rounds, 20) : rounds);
+    round += 1
+  ) {
     const key = keyOf(`c-${round}`);
     const [mount] = await node.snapshotter.prepare({ key, labels }, call);
     execFileSync("sh", ["-c", make], { cwd: mount?.source });
@@ -39,6 +47,6 @@ for (const [name, { labels, make }] of Object.entries(shapes)) {
   const at = (part: number) =>
     (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(1);
   console.log(
-    `${name.padEnd(14)} p50 ${at(0.5)} ms  p90 ${at(0.9)} ms  max ${at(1)} ms  (${sorted.length} rounds)`,
+    `${name.padEnd(14)} p50 ${at(0.5)} ms  p90 ${at(0.9)} ms  p99 ${at(0.99)} ms  max ${at(1)} ms  (${sorted.length} rounds)`,
   );
 }

@@ -1,4 +1,4 @@
-import type { SnapshotHook } from "@aeon/core";
+import { errorMessage, type Logger, type SnapshotHook } from "@aeon/core";
 import type { BackupMetrics } from "../backup-metrics.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
 import type { Capturer } from "./capturer.ts";
@@ -12,13 +12,20 @@ export interface CaptureHookOptions {
   readonly bindings: BindingRecords;
   readonly restarts: Restarts;
   readonly metrics: BackupMetrics;
+  readonly log: Logger;
 }
 
 /**
  * Captures before the removal, so that a removal that is answered implies a layer that is safe. Runs after the
  * hooks that watch, and refuses rather than loses.
  */
-export function captureHook({ capturer, bindings, restarts, metrics }: CaptureHookOptions): SnapshotHook {
+export function captureHook({
+  capturer,
+  bindings,
+  restarts,
+  metrics,
+  log,
+}: CaptureHookOptions): SnapshotHook {
   return {
     name: "backup-capture",
     order: 100,
@@ -36,7 +43,12 @@ export function captureHook({ capturer, bindings, restarts, metrics }: CaptureHo
     async postRemove({ key }, outcome) {
       if (!outcome.ok && outcome.error.code !== "not-found") return undefined;
       restarts.left(key);
-      await bindings.release(key);
+      // What is lost of this with the process is made up for by postCleanup of the restore hook.
+      bindings
+        .release(key)
+        .catch((error: unknown) =>
+          log.warn({ snapshot: key, error: errorMessage(error) }, "binding not released"),
+        );
       return undefined;
     },
   };

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import {
   errorMessage,
   isAeonError,
@@ -10,17 +11,17 @@ import {
 } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
-import type { BackupRecord } from "../records/backup-record.ts";
+import type { BackupRecord, NewBackup } from "../records/backup-record.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
-import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
-import { newBackup, triggerOf, type Found } from "./new-backup.ts";
+import { endOfFinal } from "../store/backup-id.ts";
+import { boundTo, isEmptyFolder, layerOf, statSnapshot } from "./find-layer.ts";
+import { howOf, newBackup, type Found } from "./new-backup.ts";
 import type { Pods } from "./pods.ts";
 import { mustKeep, type DefaultPolicy } from "./policy.ts";
 import type { Restarts } from "./restarts.ts";
 import { containerKey } from "./snapshot-key.ts";
 import { exists, type Staging } from "./staging.ts";
 import { reached } from "./steps.ts";
-import type { WritableLayer } from "./writable-layer.ts";
 
 export interface CapturerOptions {
   readonly policy: DefaultPolicy;
@@ -92,7 +93,7 @@ export class Capturer {
   }
 
   async #capture(key: SnapshotKey, context: Context): Promise<BackupRecord | undefined> {
-    const { policy, registry, backups, bindings, pods, log } = this.#options;
+    const { policy, backups, bindings, pods, staging, now } = this.#options;
     const parts = containerKey(key);
     if (parts === undefined) return undefined;
     const info = await statSnapshot(key, context);
@@ -104,40 +105,52 @@ export class Capturer {
     if (entry?.sandbox === true) await pods.remember(entry);
     if (!mustKeep({ policy, entry, snapshotLabels: info.labels, podLabels: pods.labelsOf(entry) }))
       return undefined;
-    const layer = await this.#layer(key, context);
-    if (layer === undefined) return undefined;
+    const layer = await layerOf(key, context);
     const binding = boundTo(bindings.get(key), info);
+    const found = { key, parts, info, layer, entry, binding };
+    if (!existsSync(layer.upperdir)) return this.#recover(found);
+    staging.assertSameDevice(layer.upperdir);
     if (binding === undefined && isEmptyFolder(layer.upperdir)) return undefined;
     this.assertRoom(key);
-    const staged = await this.resume(await this.#intend({ key, parts, info, layer, entry, binding }));
-    await registry?.transition(key, "backing-up").catch((error: unknown) => {
+    return this.#take(found, newBackup(found, howOf(entry), now()));
+  }
+
+  /**
+   * Writes the intent down and moves the layer at the same time. Should the intent be lost with the power, the
+   * layer is found again by its folder's name when the removal, which was not answered, is repeated.
+   */
+  async #take(found: Found, backup: NewBackup): Promise<BackupRecord> {
+    const { registry, backups, log } = this.#options;
+    const intended = backups.intend(backup);
+    const record = backups.get(backup.id);
+    if (record === undefined) await intended;
+    reached("intended", backup.id);
+    const [staged] = await Promise.all([this.resume(record ?? { ...backup, ...intent }), intended]);
+    registry?.transition(found.key, "backing-up").catch((error: unknown) => {
       log.debug(
-        { snapshot: key, error: toAeonError(error, "transition").message },
+        { snapshot: found.key, error: toAeonError(error, "transition").message },
         "container state not changed",
       );
     });
     const { trigger, identity } = staged;
     log.info(
-      { snapshot: key, backup: staged.id, container: identity.containerId, trigger },
+      { snapshot: found.key, backup: staged.id, container: identity.containerId, trigger },
       "writable layer captured",
     );
     return staged;
   }
 
-  async #intend(found: Found): Promise<BackupRecord> {
-    const { backups, now } = this.#options;
-    const how = { trigger: triggerOf(found.entry), consistency: "exact", final: true } as const;
-    const backup = newBackup(found, how, now());
-    await backups.intend(backup);
-    reached("intended", backup.id);
-    return {
-      ...backup,
-      state: "intent",
-      place: "staging",
-      discarded: false,
-      attempts: 0,
-      nextAttemptAt: 0n,
-    };
+  /** A layer that was moved by a process whose record of it was lost. */
+  async #recover(found: Found): Promise<BackupRecord | undefined> {
+    const { backups, staging, log, now } = this.#options;
+    const end = `-${endOfFinal(found.key, found.info.createdAt)}`;
+    for (const id of await staging.list())
+      if (id.endsWith(end) && backups.get(id) === undefined && (await staging.has(id))) {
+        log.warn({ snapshot: found.key, backup: id }, "captured layer without a record found again");
+        return this.#take(found, { ...newBackup(found, howOf(found.entry), now()), id });
+      }
+    log.error({ snapshot: found.key }, "writable layer is missing, nothing to capture");
+    return undefined;
   }
 
   /** What is known of the container; containerd is asked when that is nothing. */
@@ -179,14 +192,6 @@ export class Capturer {
     return moved;
   }
 
-  async #layer(key: SnapshotKey, context: Context): Promise<WritableLayer | undefined> {
-    const { log, staging } = this.#options;
-    const layer = await findLayer(key, context);
-    if (layer === undefined) log.error({ snapshot: key }, "writable layer is missing, nothing to capture");
-    else staging.assertSameDevice(layer.upperdir);
-    return layer;
-  }
-
   /** Throws `STAGING_FULL` while too much waits to be stored. */
   assertRoom(key: SnapshotKey): void {
     const { backups, stagingLimit } = this.#options;
@@ -198,3 +203,12 @@ export class Capturer {
     );
   }
 }
+
+/** What every new record starts with. */
+const intent = {
+  state: "intent",
+  place: "staging",
+  discarded: false,
+  attempts: 0,
+  nextAttemptAt: 0n,
+} as const;

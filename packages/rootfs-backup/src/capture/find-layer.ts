@@ -20,16 +20,22 @@ export async function statSnapshot(
 }
 
 /** Where an active snapshot keeps its changes; undefined when that folder is missing. Throws `UPPERDIR_UNKNOWN`. */
-export async function findLayer(
+export async function findLayer(key: SnapshotKey, context: Context): Promise<WritableLayer | undefined> {
+  const layer = await layerOf(key, context);
+  return existsSync(layer.upperdir) ? layer : undefined;
+}
+
+/** As {@link findLayer}, whether the folder is there or not. */
+export async function layerOf(
   key: SnapshotKey,
   { backend, caller, signal }: Context,
-): Promise<WritableLayer | undefined> {
+): Promise<WritableLayer> {
   const layer = writableLayer(await backend.mounts({ key }, { caller, signal }));
   if (layer === undefined)
     throw errors.UPPERDIR_UNKNOWN(
       `snapshot ${key} has to be kept but is neither an overlay nor a bind mount`,
     );
-  return existsSync(layer.upperdir) ? layer : undefined;
+  return layer;
 }
 
 /** The binding if it is of this very snapshot, and not of an earlier one with its key. */

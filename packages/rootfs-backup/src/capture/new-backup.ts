@@ -2,7 +2,7 @@ import { containerId, type ContainerEntry, type SnapshotInfo, type SnapshotKey }
 import type { NewBackup } from "../records/backup-record.ts";
 import type { Binding } from "../records/binding-records.ts";
 import type { BackupIdentity } from "../store/backup-document.ts";
-import { newBackupId } from "../store/backup-id.ts";
+import { endOfFinal, newBackupId } from "../store/backup-id.ts";
 import type { KeyParts } from "./snapshot-key.ts";
 import type { Trigger } from "./trigger.ts";
 import type { WritableLayer } from "./writable-layer.ts";
@@ -27,7 +27,10 @@ export function newBackup(
 ): NewBackup {
   return {
     ...how,
-    id: newBackupId(new Date(Number(now / 1_000_000n))),
+    id: newBackupId(
+      new Date(Number(now / 1_000_000n)),
+      how.final ? endOfFinal(key, info.createdAt) : undefined,
+    ),
     snapshotKey: key,
     snapshotCreated: info.createdAt,
     ...(info.parent !== undefined && { snapshotParent: info.parent }),
@@ -40,8 +43,16 @@ export function newBackup(
   };
 }
 
-/** Why a layer is taken whose container has ended. */
-export function triggerOf(entry: ContainerEntry | undefined): Trigger {
+/** How a layer is taken whose container has ended, and why. */
+export const howOf = (
+  entry: ContainerEntry | undefined,
+): Pick<NewBackup, "trigger" | "consistency" | "final"> => ({
+  trigger: triggerOf(entry),
+  consistency: "exact",
+  final: true,
+});
+
+function triggerOf(entry: ContainerEntry | undefined): Trigger {
   if (entry?.outOfMemory === true) return "oom";
   return entry?.exit === undefined ? "removed" : "exited";
 }

@@ -18,7 +18,7 @@ export class Pods {
   labelsOf(entry: ContainerEntry | undefined): Labels {
     const uid = entry?.pod?.uid;
     if (uid === undefined) return {};
-    const sandbox = this.#registry?.list().find((each) => each.sandbox && each.pod?.uid === uid);
+    const sandbox = this.#registry?.ofPod(uid).find((each) => each.sandbox);
     return { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
   }
 

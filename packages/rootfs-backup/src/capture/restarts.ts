@@ -171,7 +171,7 @@ export class Restarts {
     for (const record of backups.ofPod(pod.uid))
       if (isSame(record.identity.pod))
         found.set(record.snapshotKey, { key: record.snapshotKey, created: record.snapshotCreated, record });
-    for (const entry of registry?.list() ?? []) {
+    for (const entry of registry?.ofPod(pod.uid) ?? []) {
       const { snapshotKey: key } = entry;
       if (key === snapshotKey || found.has(key) || entry.sandbox || !isSame(entry.pod)) continue;
       const info = await statSnapshot(key, context);

@@ -1,5 +1,6 @@
+import { snapshotKey } from "@aeon/core";
 import { expect, test } from "vitest";
-import { isBackupId, newBackupId, parseBackupId } from "./backup-id.ts";
+import { endOfFinal, isBackupId, newBackupId, parseBackupId } from "./backup-id.ts";
 
 test("new ids are valid, differ, and sort by time", () => {
   const early = newBackupId(new Date("2026-01-02T03:04:05Z"));
@@ -8,6 +9,9 @@ test("new ids are valid, differ, and sort by time", () => {
   expect(isBackupId(early)).toBe(true);
   expect(early < late).toBe(true);
   expect(newBackupId(new Date(0))).not.toBe(newBackupId(new Date(0)));
+  const end = endOfFinal(snapshotKey("default/1/a"), 5n);
+  expect(newBackupId(new Date(0), end)).toBe(`19700101-000000-${end}`);
+  expect(end).not.toBe(endOfFinal(snapshotKey("default/1/a"), 6n));
 });
 
 test.each(["", ".", "..", "a/b", "../a", "-a", "A", "a.json", "a\0", "a".repeat(129)])(

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { backupId, type BackupId } from "@aeon/core";
+import { createHash, randomBytes } from "node:crypto";
+import { backupId, type BackupId, type SnapshotKey } from "@aeon/core";
 import { errors } from "../errors.ts";
 
 /** True for names that are safe as a file name. */
@@ -12,8 +12,17 @@ export function parseBackupId(text: string): BackupId {
   return backupId(text);
 }
 
-/** A new id; ids sort by the time they were made, to the second. */
-export function newBackupId(now: Date): BackupId {
+/** A new id; ids sort by the time they were made, to the second. Its end is random when not given. */
+export function newBackupId(now: Date, end = randomBytes(endBytes).toString("hex")): BackupId {
   const time = now.toISOString().replaceAll(/[-:]/g, "").replace("T", "-").slice(0, 15);
-  return backupId(`${time}-${randomBytes(5).toString("hex")}`);
+  return backupId(`${time}-${end}`);
 }
+
+const endBytes = 5;
+
+/** The end of the id of what a snapshot ends as, by which its layer is found when everything else about it was lost. */
+export const endOfFinal = (key: SnapshotKey, created: bigint): string =>
+  createHash("sha256")
+    .update(`${key}\0${created}`)
+    .digest("hex")
+    .slice(0, 2 * endBytes);

@@ -105,6 +105,10 @@ class Registry implements OpenContainerRegistry {
     return this.#store.list();
   }
 
+  ofPod(uid: string): readonly ContainerEntry[] {
+    return this.#store.ofPod(uid);
+  }
+
   async transition(key: SnapshotKey, state: ContainerState, failure?: string): Promise<ContainerEntry> {
     const details = { snapshot: key, to: state };
     return await this.#store.write((sql) => {

@@ -156,6 +156,11 @@ export const selectLatest = (
 export const selectAll = (sql: DatabaseSync): readonly ContainerEntry[] =>
   prepared(sql, "SELECT * FROM container ORDER BY created_at, snapshot_key").all().map(entryOfRow);
 
+export const selectByPod = (sql: DatabaseSync, uid: string): readonly ContainerEntry[] =>
+  prepared(sql, "SELECT * FROM container WHERE pod ->> '$.uid' = ? ORDER BY created_at, snapshot_key")
+    .all(uid)
+    .map(entryOfRow);
+
 /** Without a snapshot from now on, but still to be found until it is garbage. */
 export const markRemoved = (sql: DatabaseSync, key: SnapshotKey, at: bigint): void =>
   void sql

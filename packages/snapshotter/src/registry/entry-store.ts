@@ -93,6 +93,10 @@ export class EntryStore implements AsyncDisposable {
     return this.#known(sqlOf.selectAll, []);
   }
 
+  ofPod(uid: string): readonly ContainerEntry[] {
+    return this.#known((sql) => sqlOf.selectByPod(sql, uid), []);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#write();

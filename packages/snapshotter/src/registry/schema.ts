@@ -23,5 +23,6 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX container_by_client_key ON container (namespace, client_key, sequence);
   CREATE INDEX container_by_id ON container (namespace, container_id, created_at);
+  CREATE INDEX container_by_pod ON container (pod ->> '$.uid') WHERE pod IS NOT NULL;
   CREATE INDEX container_removed ON container (removed_at) WHERE removed_at IS NOT NULL`,
 ];
