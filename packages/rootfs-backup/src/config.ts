@@ -47,6 +47,19 @@ export const backupConfig = v.strictObject({
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
     2,
   ),
+  encryption: v.optional(
+    v.strictObject({
+      "key-file": v.optional(
+        v.pipe(
+          absolutePath(),
+          v.description(
+            "keys that layers are encrypted with on this host: 32 raw bytes, or lines of base64 of which the first encrypts; nothing is encrypted if absent",
+          ),
+        ),
+      ),
+    }),
+    {},
+  ),
   exclude: v.optional(
     v.pipe(
       v.array(v.pipe(v.string(), v.check(isExclusion, "must be an absolute path below the root"))),

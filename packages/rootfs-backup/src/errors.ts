@@ -17,6 +17,17 @@ export const errors = defineErrors({
     when: "A stored layer was written in a newer or foreign form of the archive format.",
     remedy: "Install the aeon version that wrote it.",
   },
+  ENCRYPTION_KEY_INVALID: {
+    code: "invalid-argument",
+    when: "The key file of backups cannot be read, or holds something else than keys of 32 bytes.",
+    remedy:
+      "Write one with `head -c 32 /dev/urandom | base64`, one key per line, the one to encrypt with first.",
+  },
+  ENCRYPTION_KEY_MISSING: {
+    code: "failed-precondition",
+    when: "A stored layer is encrypted with a key that is not in the key file.",
+    remedy: "Add the key that the message names to backup.encryption.key-file, below the current one.",
+  },
   EXCLUSION_INVALID: {
     code: "invalid-argument",
     when: "A path to leave out of backups is not absolute or holds a malformed set of characters.",

@@ -29,6 +29,8 @@ export {
   type BlobDescriptor,
   type LayerFiles,
 } from "./archive/blob-descriptor.ts";
+export { parseKeyFile, type EncryptionKey, type LayerCipher } from "./archive/encryption-key.ts";
+export { layerFormats, type FrameFormat, type LayerFormats } from "./archive/frame-format.ts";
 export { FrameIndex, type Frame } from "./archive/frame-index.ts";
 export { readContent, type LayerSource } from "./archive/read-content.ts";
 export { readToc } from "./archive/toc-reader.ts";

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { containerdClient } from "@aeon/containerd";
@@ -14,6 +15,7 @@ import {
   type Plugin,
   type PluginContext,
 } from "@aeon/core";
+import { parseKeyFile, type EncryptionKey } from "./archive/encryption-key.ts";
 import { BackupMetrics } from "./backup-metrics.ts";
 import { backupService } from "./backup-service.ts";
 import { Backups } from "./backups.ts";
@@ -65,6 +67,16 @@ const metricsIntervalMs = 10_000;
 export const backupPlugin = (options: BackupPluginOptions = {}): Plugin<typeof backupConfig> =>
   definePlugin({ name: "backup", config: backupConfig, start: (context) => start(context, options) });
 
+/** No keys when nothing is to be encrypted. */
+async function readKeyFile({ encryption }: BackupConfig): Promise<readonly EncryptionKey[]> {
+  const path = encryption["key-file"];
+  if (path === undefined) return [];
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw errors.ENCRYPTION_KEY_INVALID(`${path} cannot be read: ${errorMessage(error)}`, { cause: error });
+  });
+  return parseKeyFile(bytes, path);
+}
+
 const systemTime = (): bigint => BigInt(Date.now()) * 1_000_000n;
 
 async function start(
@@ -77,7 +89,7 @@ async function start(
   await using life = new PartialLifetime();
   const database = life.use(openDatabase({ path: join(root, "backup.db"), migrations }));
   const registry = context.find(containerRegistry);
-  const worker = life.use(new ArchiveWorker(options.workerCommand));
+  const worker = life.use(new ArchiveWorker(options.workerCommand, await readKeyFile(config)));
   const records = new BackupRecords(database);
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);

@@ -13,6 +13,9 @@ export const layerMediaTypes = {
   toc: "application/vnd.aeon.layer.toc.v1+zstd",
 } as const;
 
+/** The media type of a blob of a layer that is encrypted. */
+export const encryptedType = (mediaType: string): string => `${mediaType}+encrypted`;
+
 /** The files of a packed layer. */
 export interface LayerFiles {
   readonly layer: string;

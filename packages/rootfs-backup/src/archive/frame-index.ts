@@ -1,5 +1,12 @@
 import { crc32 } from "node:zlib";
 import { errors } from "../errors.ts";
+import {
+  plainFrames,
+  type FrameFormat,
+  type FramePlace,
+  type LayerFormats,
+  type SealedFrames,
+} from "./frame-format.ts";
 
 /** Where one frame is, in the stored blob and in the archive inside it. */
 export interface Frame {
@@ -14,8 +21,10 @@ export interface Frame {
 const magic = Buffer.from("AEONIDX1");
 /** Stored size, raw size and checksum, each 32 bits, little endian. */
 const recordSize = 12;
-/** Fits an archive of 64 TiB in frames of 4 MiB. */
-const mostFrames = 16 * 1024 * 1024;
+/** Fits an archive of 16 TiB in frames of 4 MiB, and an encrypted index in one frame. */
+const mostFrames = 5 * 1024 * 1024;
+
+const onlyFrame = (rawSize: number): FramePlace => ({ number: 0, rawOffset: 0, rawSize, last: true });
 
 /** Collects the frames of a blob while it is written. */
 export class FrameIndexWriter {
@@ -31,9 +40,10 @@ export class FrameIndexWriter {
     this.#used += recordSize;
   }
 
-  /** The index blob: a magic number, then a record per frame. */
-  encode(): Buffer {
-    return Buffer.concat([magic, this.#bytes.subarray(0, this.#used)]);
+  /** The index blob: a magic number, then a record per frame; all of it as one frame when it is encrypted. */
+  encode(seal?: SealedFrames): Buffer {
+    const bytes = Buffer.concat([magic, this.#bytes.subarray(0, this.#used)]);
+    return seal?.seal(bytes, onlyFrame(bytes.length)) ?? bytes;
   }
 }
 
@@ -44,8 +54,12 @@ export class FrameIndex {
   readonly #offsets: Float64Array;
   readonly #rawOffsets: Float64Array;
 
-  private constructor(bytes: Buffer) {
+  /** Of the frames that it lists. */
+  readonly format: FrameFormat;
+
+  private constructor(bytes: Buffer, format: FrameFormat) {
     this.#bytes = bytes;
+    this.format = format;
     const count = bytes.length / recordSize;
     this.#offsets = new Float64Array(count + 1);
     this.#rawOffsets = new Float64Array(count + 1);
@@ -61,12 +75,13 @@ export class FrameIndex {
   }
 
   /** Reads an index blob. Throws `ARCHIVE_CORRUPT`. */
-  static parse(bytes: Buffer): FrameIndex {
+  static parse(stored: Buffer, formats?: LayerFormats): FrameIndex {
+    const bytes = formats === undefined ? stored : openIndex(stored, formats);
     const records = bytes.subarray(magic.length);
     const whole = records.length % recordSize === 0 && records.length / recordSize <= mostFrames;
     if (!bytes.subarray(0, magic.length).equals(magic) || !whole)
       throw errors.ARCHIVE_CORRUPT("frame index is not in the form that aeon writes");
-    return new FrameIndex(records);
+    return new FrameIndex(records, formats?.layer ?? plainFrames);
   }
 
   get count(): number {
@@ -110,4 +125,11 @@ export class FrameIndex {
     }
     return low;
   }
+}
+
+function openIndex(stored: Buffer, { index }: LayerFormats): Buffer {
+  if (index === plainFrames) return stored;
+  const frame = index.measure(stored);
+  if (frame?.length !== stored.length) throw errors.ARCHIVE_CORRUPT("frame index is not whole");
+  return index.open(stored, onlyFrame(frame.rawLength));
 }

@@ -4,8 +4,8 @@ import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
 import { errors } from "../errors.ts";
 import type { BlobDescriptor } from "./blob-descriptor.ts";
+import { plainFrames, type FrameFormat } from "./frame-format.ts";
 import type { WrittenBlob } from "./frame-writer.ts";
-import { zstdFrame } from "./zstd-frame.ts";
 
 const readFile = promisify(read);
 const decompress = promisify(zstdDecompress);
@@ -13,16 +13,22 @@ const decompress = promisify(zstdDecompress);
 /** Frames decompressed ahead of the reader. */
 const ahead = 2;
 const chunkSize = 4 * 1024 * 1024;
+/** The least that node:zlib takes. */
+const smallestChunk = 64;
 
 /**
  * Reads and decompresses a blob of an open file and checks all that is known of it. The caller must read to the
  * end before trusting anything: only then have the sizes and both digests been compared.
  * Throws `ARCHIVE_CORRUPT` on any difference.
  */
-export async function* readFrames(fd: number, expected: WrittenBlob): AsyncGenerator<Buffer, void> {
+export async function* readFrames(
+  fd: number,
+  expected: WrittenBlob,
+  format: FrameFormat = plainFrames,
+): AsyncGenerator<Buffer, void> {
   const raw = createHash("sha256");
   let rawSize = 0;
-  for await (const frame of readStoredFrames(fd, expected)) {
+  for await (const frame of readStoredFrames(fd, expected, format)) {
     raw.update(frame);
     rawSize += frame.length;
     if (rawSize > expected.rawSize)
@@ -40,17 +46,30 @@ export async function* readFrames(fd: number, expected: WrittenBlob): AsyncGener
 type Expected = Pick<BlobDescriptor, "digest" | "size">;
 
 /** Reads and decompresses a blob of an open file, whose digest and size are compared at the end. */
-export async function* readStoredFrames(fd: number, expected: Expected): AsyncGenerator<Buffer, void> {
+export async function* readStoredFrames(
+  fd: number,
+  expected: Expected,
+  format: FrameFormat = plainFrames,
+): AsyncGenerator<Buffer, void> {
   const queue: Promise<Buffer>[] = [];
-  for await (const { bytes, rawLength } of storedFrames(fd, expected)) {
-    const frame = decompress(bytes, { maxOutputLength: Math.max(rawLength, 1) }).catch((error: unknown) => {
-      throw errors.ARCHIVE_CORRUPT("archive holds a frame that does not decompress", { cause: error });
-    });
+  for await (const stored of storedFrames(fd, expected, format)) {
+    const frame = unpackFrame(stored);
     frame.catch(() => {});
     queue.push(frame);
     if (queue.length > ahead) yield (await queue.shift()) ?? Buffer.alloc(0);
   }
   for (let frame = queue.shift(); frame !== undefined; frame = queue.shift()) yield await frame;
+}
+
+async function unpackFrame({ bytes, rawLength }: StoredFrame): Promise<Buffer> {
+  const room = Math.max(rawLength, 1);
+  // One piece of output: the usual 16 KiB would be joined in the end.
+  const options = { maxOutputLength: room, chunkSize: Math.max(room, smallestChunk) };
+  const raw = await decompress(bytes, options).catch((error: unknown) => {
+    throw errors.ARCHIVE_CORRUPT("archive holds a frame that does not decompress", { cause: error });
+  });
+  if (raw.length === rawLength) return raw;
+  throw errors.ARCHIVE_CORRUPT(`archive holds a frame of ${raw.length} bytes that claims ${rawLength}`);
 }
 
 /** Compares an open file with what it should be. Throws `ARCHIVE_CORRUPT`. */
@@ -79,8 +98,13 @@ interface StoredFrame {
   readonly rawLength: number;
 }
 
-async function* storedFrames(fd: number, expected: Expected): AsyncGenerator<StoredFrame, void> {
+async function* storedFrames(
+  fd: number,
+  expected: Expected,
+  format: FrameFormat,
+): AsyncGenerator<StoredFrame, void> {
   const stored = createHash("sha256");
+  const taken = { frames: 0, stored: 0, raw: 0 };
   let size = 0;
   let pending = Buffer.alloc(0);
   for (;;) {
@@ -91,9 +115,15 @@ async function* storedFrames(fd: number, expected: Expected): AsyncGenerator<Sto
     size += bytesRead;
     if (size > expected.size) break;
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    for (let frame = zstdFrame(pending); frame !== undefined; frame = zstdFrame(pending)) {
-      yield { bytes: pending.subarray(0, frame.length), rawLength: frame.rawLength };
-      pending = pending.subarray(frame.length);
+    for (let frame = format.measure(pending); frame !== undefined; frame = format.measure(pending)) {
+      const { length, rawLength } = frame;
+      taken.stored += length;
+      const last = taken.stored === expected.size;
+      const place = { number: taken.frames, rawOffset: taken.raw, rawSize: rawLength, last };
+      yield { bytes: format.open(pending.subarray(0, length), place), rawLength };
+      taken.frames += 1;
+      taken.raw += rawLength;
+      pending = pending.subarray(length);
     }
   }
   compare({ digest: `sha256:${stored.digest("hex")}`, size }, expected);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { fsyncSync, writeSync } from "node:fs";
 import { FrameCompressor, type CompressedFrame } from "./frame-compressor.ts";
+import type { FramePlace, SealedFrames } from "./frame-format.ts";
 import type { FrameIndexWriter } from "./frame-index.ts";
 
 /** Uncompressed bytes of a full frame of a layer. */
@@ -17,6 +18,8 @@ export interface FrameWriterOptions {
   readonly frameSize?: number;
   /** Told of every frame in its order. */
   readonly index?: FrameIndexWriter;
+  /** Encrypts every frame; not to be used for another blob. */
+  readonly seal?: SealedFrames | undefined;
 }
 
 /** What was written: the compressed blob and the archive inside it. */
@@ -33,7 +36,7 @@ interface FrameInFlight {
   readonly compressed: Promise<CompressedFrame>;
   /** Its memory, to be used again. */
   readonly memory: Buffer;
-  readonly rawSize: number;
+  readonly place: FramePlace;
 }
 
 /**
@@ -75,7 +78,7 @@ export class FrameWriter {
 
   /** Starts a new frame unless the current one has room for so many bytes, {@link keptTogether} at most. */
   reserve(count: number): void {
-    if (this.#frameSize - this.#used < count) this.#startFrame();
+    if (this.#frameSize - this.#used < count) this.#startFrame(false);
   }
 
   /** Forgets bytes back to what {@link rawSize} was since the last {@link reserve}. */
@@ -85,7 +88,7 @@ export class FrameWriter {
 
   /** Memory of at least one byte to fill; tell with {@link advance} how much of it was filled. */
   room(): Buffer {
-    if (this.#used === this.#frameSize) this.#startFrame();
+    if (this.#used === this.#frameSize) this.#startFrame(false);
     return this.#memory.subarray(this.#used);
   }
 
@@ -95,7 +98,7 @@ export class FrameWriter {
 
   write(bytes: Buffer): void {
     for (let written = 0; written < bytes.length;) {
-      if (this.#used === this.#frameSize) this.#startFrame();
+      if (this.#used === this.#frameSize) this.#startFrame(false);
       const count = bytes.copy(this.#memory, this.#used, written);
       this.#used += count;
       written += count;
@@ -123,7 +126,8 @@ export class FrameWriter {
 
   /** Writes the rest and flushes the file to disk. */
   async finish(): Promise<WrittenBlob> {
-    if (this.#used > 0) this.#startFrame();
+    // Frames are started when more is to come, so there is a last one.
+    if (this.#used > 0) this.#startFrame(true);
     while (this.#inFlight.length > 0) await this.#writeOldest();
     this.#compressor[Symbol.dispose]();
     fsyncSync(this.#fd);
@@ -135,13 +139,14 @@ export class FrameWriter {
     };
   }
 
-  #startFrame(): void {
+  #startFrame(last: boolean): void {
     const memory = this.#memory;
     const frame = memory.subarray(0, this.#used);
     const compressed = this.#compressor.compress(frame);
     // Handled where it is awaited; without this a failure before that would end the process.
     compressed.catch(() => {});
-    this.#inFlight.push({ compressed, memory, rawSize: frame.length });
+    const place = { number: this.#frames, rawOffset: this.#rawSize, rawSize: frame.length, last };
+    this.#inFlight.push({ compressed, memory, place });
     this.#raw.update(frame);
     this.#rawSize += frame.length;
     this.#frames += 1;
@@ -153,9 +158,9 @@ export class FrameWriter {
     const frame = this.#inFlight.shift();
     if (frame === undefined) return;
     const compressed = await frame.compressed;
-    const { bytes } = compressed;
+    const bytes = this.#options.seal?.seal(compressed.bytes, frame.place) ?? compressed.bytes;
     this.#free.push(frame.memory);
-    this.#options.index?.add(bytes, frame.rawSize);
+    this.#options.index?.add(bytes, frame.place.rawSize);
     for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written);
     this.#stored.update(bytes);
     this.#size += bytes.length;

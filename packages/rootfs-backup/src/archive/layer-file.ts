@@ -2,10 +2,18 @@ import { hash } from "node:crypto";
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
 import { errnoOf, linux } from "@aeon/core";
 import { errors } from "../errors.ts";
-import { layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
+import { encryptedType, layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
 import { ByteReader } from "./byte-reader.ts";
+import {
+  newLayerKey,
+  partKey,
+  type EncryptionKey,
+  type LayerCipher,
+  type LayerPart,
+} from "./encryption-key.ts";
 import { extractLayer } from "./extract.ts";
 import { readFrames } from "./frame-reader.ts";
+import { layerFormats, SealedFrames } from "./frame-format.ts";
 import { FrameIndexWriter } from "./frame-index.ts";
 import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
@@ -18,6 +26,8 @@ import { TocWriter } from "./toc-writer.ts";
 export interface VerifiableLayer extends WrittenBlob {
   /** Entries of the archive, markers included. */
   readonly entries: number;
+  /** Absent: not encrypted. Digests and sizes of stored bytes are those of the encrypted ones. */
+  readonly cipher?: LayerCipher | undefined;
 }
 
 /** A layer as stored, with the blobs that tell what is in it. */
@@ -35,6 +45,8 @@ export interface PackRequest extends PackOptions {
   readonly target: string;
   /** zstd level, 1…19. */
   readonly level: number;
+  /** Encrypts the layer and what is beside it with a new key, which this one wraps. */
+  readonly key?: EncryptionKey | undefined;
 }
 
 export interface PackResult {
@@ -56,34 +68,45 @@ export async function packFile(
   request: PackRequest,
   onProgress?: (bytes: number) => void,
 ): Promise<PackResult> {
-  const { source, target, level } = request;
+  const { source, target, level, key } = request;
   const files = layerFiles(target);
   using layerFile = newFile(files.layer);
   using tocFile = newFile(files.toc);
   const frames = new FrameIndexWriter();
-  const layer = new FrameWriter(layerFile.fd, { level, parallel, index: frames });
-  const toc = new TocWriter(tocFile.fd, level);
+  const sealed = key && sealedParts(key);
+  const layer = new FrameWriter(layerFile.fd, { level, parallel, index: frames, seal: sealed?.layer });
+  const toc = new TocWriter(tocFile.fd, level, sealed?.toc);
   const timer = onProgress && setInterval(() => onProgress(layer.rawSize), progressMs);
   const report = await packLayer(source, { layer, toc }, request).finally(() => clearInterval(timer));
   const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);
   const written = await layer.finish();
   const { digest, size } = await toc.finish();
+  const typeOf = (part: "index" | "toc") =>
+    sealed === undefined ? layerMediaTypes[part] : encryptedType(layerMediaTypes[part]);
   return {
     layer: {
       ...written,
       entries,
-      index: writeIndex(files.index, frames.encode()),
-      toc: { mediaType: layerMediaTypes.toc, digest, size },
+      index: { mediaType: typeOf("index"), ...writeFile(files.index, frames.encode(sealed?.index)) },
+      toc: { mediaType: typeOf("toc"), digest, size },
+      ...(sealed !== undefined && { cipher: sealed.cipher }),
     },
     report,
   };
 }
 
-function writeIndex(path: string, bytes: Buffer): BlobDescriptor {
+/** Each blob is encrypted with a key of its own, which comes from the layer's. */
+function sealedParts(wrapping: EncryptionKey) {
+  const { key, cipher } = newLayerKey(wrapping);
+  const seal = (part: LayerPart) => new SealedFrames(partKey(key, part));
+  return { layer: seal("layer"), index: seal("index"), toc: seal("toc"), cipher };
+}
+
+function writeFile(path: string, bytes: Buffer): Pick<BlobDescriptor, "digest" | "size"> {
   using file = newFile(path);
   for (let written = 0; written < bytes.length;) written += writeSync(file.fd, bytes, written);
   fsyncSync(file.fd);
-  return { mediaType: layerMediaTypes.index, digest: `sha256:${hash("sha256", bytes)}`, size: bytes.length };
+  return { digest: `sha256:${hash("sha256", bytes)}`, size: bytes.length };
 }
 
 function newFile(path: string): Disposable & { readonly fd: number } {
@@ -98,17 +121,21 @@ export interface UnpackRequest {
   /** The folder to fill; is made unless it is there and empty. */
   readonly target: string;
   readonly overlay: OverlayNamespace;
+  /** To find the one that an encrypted layer needs. */
+  readonly keys?: readonly EncryptionKey[] | undefined;
 }
 
 /**
  * Unpacks a blob as a lower layer into a new folder and flushes it to disk. When this resolves, every digest and
  * count was right; when it rejects, the folder must be removed. Throws the errors of extractLayer and readFrames.
  */
-export async function unpackFile({ source, layer, target, overlay }: UnpackRequest): Promise<void> {
+export async function unpackFile(request: UnpackRequest): Promise<void> {
+  const { source, layer, target, overlay, keys } = request;
+  const formats = layerFormats(layer.cipher, keys);
   makeEmpty(target);
   const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const bytes = new ByteReader(readFrames(fd, layer));
+    const bytes = new ByteReader(readFrames(fd, layer, formats.layer));
     const entries = await extractLayer(new TarReader(bytes), target, { overlay, mostEntries: layer.entries });
     if (entries !== layer.entries)
       throw errors.ARCHIVE_CORRUPT(`archive holds ${entries} entries, expected ${layer.entries}`);

@@ -59,7 +59,9 @@ export async function readFrame(source: LayerSource, index: FrameIndex, number: 
   const stored = await source(offset, size);
   if (stored.length !== size || crc32(stored) !== checksum)
     throw errors.ARCHIVE_CORRUPT(`frame ${number} of the layer is damaged`);
-  return { stored, raw: await unpackFrame(stored, rawSize), rawOffset };
+  const last = number === index.count - 1;
+  const frame = index.format.open(stored, { number, rawOffset, rawSize, last });
+  return { stored, raw: await unpackFrame(frame, rawSize), rawOffset };
 }
 
 async function unpackFrame(stored: Buffer, rawSize: number): Promise<Buffer> {

@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import * as v from "valibot";
 import { errors } from "../errors.ts";
 import type { BlobDescriptor } from "./blob-descriptor.ts";
+import { plainFrames, type FrameFormat } from "./frame-format.ts";
 import { readStoredFrames, verifyFile } from "./frame-reader.ts";
 import { decodeTocEntry, type TocEntry } from "./toc-entry.ts";
 import { tocFormat } from "./toc-writer.ts";
@@ -13,11 +14,15 @@ const longestLine = 16 * 1024 * 1024;
  * The entries of a table of contents in a local file, in the archive's order. The file is compared with its
  * descriptor before the first entry is given. Throws `ARCHIVE_CORRUPT`, `ARCHIVE_UNSUPPORTED`.
  */
-export async function* readToc(file: string, toc: BlobDescriptor): AsyncGenerator<TocEntry, void> {
+export async function* readToc(
+  file: string,
+  toc: BlobDescriptor,
+  format: FrameFormat = plainFrames,
+): AsyncGenerator<TocEntry, void> {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     await verifyFile(fd, toc);
-    const lines = linesOf(readStoredFrames(fd, toc));
+    const lines = linesOf(readStoredFrames(fd, toc, format));
     const first = await lines.next();
     checkFormat(first.done === true ? "" : first.value);
     for await (const line of lines) yield decodeTocEntry(line);

@@ -1,3 +1,4 @@
+import type { SealedFrames } from "./frame-format.ts";
 import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
 import { encodeTocEntry, type TocEntry } from "./toc-entry.ts";
 
@@ -14,8 +15,8 @@ export class TocWriter {
   readonly #frames: FrameWriter;
   #lines = `${JSON.stringify(tocFormat)}\n`;
 
-  constructor(fd: number, level: number) {
-    this.#frames = new FrameWriter(fd, { level, parallel: 2, frameSize });
+  constructor(fd: number, level: number, seal?: SealedFrames) {
+    this.#frames = new FrameWriter(fd, { level, parallel: 2, frameSize, seal });
   }
 
   add(entry: TocEntry): void {

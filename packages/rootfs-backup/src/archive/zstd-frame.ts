@@ -10,8 +10,9 @@ export interface ZstdFrame {
 
 const magic = 0xfd2fb528;
 /** Frames of archives are far smaller; bounds the memory that a forged header can ask for. */
-const largestRaw = 64 * 1024 * 1024;
-const largestStored = 65 * 1024 * 1024;
+export const largestRaw = 64 * 1024 * 1024;
+/** Longer than any frame of that size, compressed or not. */
+export const largestStored = 65 * 1024 * 1024;
 const dictionaryIdSizes = [0, 1, 2, 4] as const;
 
 /**

@@ -18,9 +18,7 @@ export const fillFrom =
   (store: BackupStore, worker: ArchiveWorker): FillFolder =>
   async ({ layer, overlay, target }, signal) => {
     const source = await store.openLayer(layer, signal);
-    const { digest, size, diffId, rawSize, entries } = layer;
-    await worker.unpack(
-      { source, target, overlay, layer: { digest, size, diffId, rawSize, entries } },
-      signal,
-    );
+    const { digest, size, diffId, rawSize, entries, cipher } = layer;
+    const verifiable = { digest, size, diffId, rawSize, entries, cipher };
+    await worker.unpack({ source, target, overlay, layer: verifiable }, signal);
   };

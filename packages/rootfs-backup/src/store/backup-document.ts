@@ -13,6 +13,10 @@ const layer = v.object({
   diffId: digest,
   rawSize: count,
   entries: count,
+  /** Absent: not encrypted. */
+  cipher: v.optional(
+    v.object({ algorithm: v.literal("AES-256-GCM"), keyId: v.string(), wrappedKey: v.string() }),
+  ),
   /** The backup that added this layer. */
   backup: v.string(),
 });

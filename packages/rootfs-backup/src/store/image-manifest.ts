@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { encryptedType } from "../archive/blob-descriptor.ts";
 import { errors } from "../errors.ts";
 import { backupSchema, type BackupDocument, type StoredLayer } from "./backup-document.ts";
 import { digestOf, digestPattern } from "./digest.ts";
@@ -64,8 +65,8 @@ export function describeImage(document: BackupDocument): {
   return { config, manifest };
 }
 
-const layerDescriptor = ({ digest, size, diffId, rawSize, backup }: StoredLayer) => ({
-  mediaType: mediaTypes.layer,
+const layerDescriptor = ({ digest, size, diffId, rawSize, cipher, backup }: StoredLayer) => ({
+  mediaType: cipher === undefined ? mediaTypes.layer : encryptedType(mediaTypes.layer),
   digest,
   size,
   annotations: { "io.aeon.diff-id": diffId, "io.aeon.raw-size": String(rawSize), "io.aeon.backup": backup },

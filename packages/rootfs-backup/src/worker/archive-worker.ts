@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { AeonError, codeOfGrpcStatus, toAeonError } from "@aeon/core";
 import * as v from "valibot";
+import type { EncryptionKey } from "../archive/encryption-key.ts";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
@@ -28,21 +29,24 @@ export function defaultWorkerCommand(): WorkerCommand {
  */
 export class ArchiveWorker implements AsyncDisposable {
   readonly #command: WorkerCommand;
+  readonly #keys: readonly EncryptionKey[];
   readonly #thread = new ProcessThread();
 
-  constructor(command: WorkerCommand = defaultWorkerCommand()) {
+  /** The first of the keys encrypts what is packed; without any nothing is encrypted. */
+  constructor(command: WorkerCommand = defaultWorkerCommand(), keys: readonly EncryptionKey[] = []) {
     this.#command = command;
+    this.#keys = keys;
   }
 
   /** Packs a folder into a new file. */
   pack(request: PackRequest, signal: AbortSignal, onProgress?: (bytes: number) => void): Promise<Packed> {
-    const job = { job: "pack", ...request, progress: onProgress !== undefined } as const;
+    const job = { job: "pack", key: this.#keys[0], ...request, progress: onProgress !== undefined } as const;
     return this.#run(job, results.pack, signal, onProgress);
   }
 
   /** Unpacks a verified layer into a new folder. */
   async unpack(request: UnpackRequest, signal: AbortSignal): Promise<void> {
-    await this.#run({ job: "unpack", ...request }, results.unpack, signal);
+    await this.#run({ job: "unpack", keys: this.#keys, ...request }, results.unpack, signal);
   }
 
   /** Deletes a folder and all below it. */

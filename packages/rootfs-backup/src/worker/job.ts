@@ -5,12 +5,15 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const folders = v.pipe(v.array(v.string()), v.readonly());
 const overlay = v.picklist(["trusted", "user"]);
 const descriptor = v.object({ mediaType: v.string(), digest: v.string(), size: count });
+const key = v.object({ id: v.string(), secret: v.string() });
+const cipher = v.object({ algorithm: v.literal("AES-256-GCM"), keyId: v.string(), wrappedKey: v.string() });
 const verifiable = {
   digest: v.string(),
   size: count,
   diffId: v.string(),
   rawSize: count,
   entries: count,
+  cipher: v.optional(cipher),
 };
 const layer = v.object({ ...verifiable, index: descriptor, toc: descriptor });
 const report = v.object({
@@ -42,12 +45,14 @@ export const jobSchema = v.variant("job", [
     exclude: v.optional(v.pipe(v.array(v.string()), v.readonly())),
     mounts: v.optional(v.pipe(v.array(v.string()), v.readonly())),
     devices: v.optional(v.picklist(["all", "harmless"])),
+    key: v.optional(key),
   }),
   v.object({
     job: v.literal("unpack"),
     source: v.string(),
     target: v.string(),
     overlay,
+    keys: v.optional(v.pipe(v.array(key), v.readonly())),
     layer: v.object(verifiable),
   }),
   v.object({
