@@ -15,3 +15,10 @@ export { growFile, growTree, type GrowOptions } from "./grow-tree.ts";
 export { seeded } from "./seeded.ts";
 export { launchCephGateway, type CephGateway } from "./ceph-gateway.ts";
 export { makeBucket, type S3Access } from "./make-bucket.ts";
+export {
+  launchFaultProxy,
+  type Direction,
+  type Fault,
+  type FaultProxy,
+  type FaultProxyOptions,
+} from "./fault-proxy.ts";

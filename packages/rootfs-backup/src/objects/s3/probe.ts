@@ -1,11 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { isAeonError } from "@aeon/core";
+import { createObject, ifMatch, replaceObject, type ConditionForm } from "./conditional-writes.ts";
 import { listPage } from "./listing.ts";
-import type { S3Client } from "./s3-client.ts";
-import { headObject, putIf, removeObject } from "./small-objects.ts";
-
-/** How a store wants the tag in `If-Match`: in quotes as HTTP has it, or bare; or that it decides nothing. */
-export type ConditionForm = "quoted" | "bare" | "none";
+import { payloadOf, type S3Client } from "./s3-client.ts";
+import { headObject, putWith, removeObject } from "./small-objects.ts";
 
 /**
  * Tries out with an object of its own whether bucket and rights are there, and whether the store decides conditional
@@ -25,22 +23,17 @@ export async function probe(client: S3Client, prefix: string, signal: AbortSigna
 }
 
 async function conditionForm(client: S3Client, key: string, signal: AbortSignal): Promise<ConditionForm> {
-  const put = (text: string, condition: Readonly<Record<string, string>>): Promise<boolean> =>
-    putIf(client, key, Buffer.from(text), condition, signal);
-  const isFirst = await put("1", { "if-none-match": "*" });
-  const isSecond = await put("2", { "if-none-match": "*" });
-  if (!isFirst || isSecond) return "none";
+  const create = (): Promise<boolean> => createObject(client, key, Buffer.from("1"), "quoted", signal);
+  if (!(await create()) || (await create())) return "none";
   for (const form of ["quoted", "bare"] as const) {
+    const bytes = Buffer.from(form);
+    const stale = ifMatch("00000000000000000000000000000000", form);
+    if ((await putWith(client, key, payloadOf(bytes), stale, signal)).status === 200) return "none";
     const version = (await headObject(client, key, signal))?.version ?? "";
-    if (await put(form, ifMatch("00000000000000000000000000000000", form))) return "none";
-    if (await put(form, ifMatch(version, form))) return form;
+    if (await replaceObject(client, key, bytes, version, form, signal)) return form;
   }
   return "none";
 }
-
-export const ifMatch = (version: string, form: ConditionForm): Readonly<Record<string, string>> => ({
-  "if-match": form === "bare" ? version : `"${version}"`,
-});
 
 const isUnsupported = (error: unknown): boolean =>
   isAeonError(error, "STORE_UNUSABLE") &&

@@ -12,12 +12,13 @@ import type {
   TransferOptions,
 } from "../object-store.ts";
 import { assertKey, assertPrefix, isMutable } from "../object-key.ts";
+import { createObject, replaceObject, type ConditionForm } from "./conditional-writes.ts";
 import { downloadFile } from "./download-file.ts";
 import { listObjects, listPrefixes } from "./listing.ts";
-import { ifMatch, probe, type ConditionForm } from "./probe.ts";
+import { probe } from "./probe.ts";
 import { S3Client } from "./s3-client.ts";
 import type { S3Options } from "./s3-options.ts";
-import { headObject, putIf, readObject, removeObject } from "./small-objects.ts";
+import { headObject, readObject, removeObject } from "./small-objects.ts";
 import { sweepUploads } from "./sweep-uploads.ts";
 import { uploadFile } from "./upload-file.ts";
 import { UploadRecords } from "./upload-records.ts";
@@ -154,12 +155,9 @@ class S3Objects implements ObjectStore {
     const whole = this.#whole(key);
     await this.ready(signal);
     const form = this.#form ?? "none";
-    if (form !== "none") {
-      const condition = expected === undefined ? { "if-none-match": "*" } : ifMatch(expected, form);
-      return putIf(this.#client, whole, bytes, condition, signal);
-    }
-    const present = await headObject(this.#client, whole, signal);
-    return present?.version === expected && putIf(this.#client, whole, bytes, {}, signal);
+    return expected === undefined
+      ? createObject(this.#client, whole, bytes, form, signal)
+      : replaceObject(this.#client, whole, bytes, expected, form, signal);
   }
 
   async #sweepSpool(before: Date): Promise<number> {

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { encryptionHeaders } from "./encryption-headers.ts";
 import { errors } from "../../errors.ts";
 import { payloadOf, type Payload, type S3Answer, type S3Client, type S3Request } from "./s3-client.ts";
@@ -11,8 +10,6 @@ export interface ObjectHead {
   readonly version: string;
 }
 
-/** Names the writing of an object, so that a repeated request finds out whether it was the one that succeeded. */
-const writeHeader = "x-amz-meta-aeon-write";
 const digestHeader = "x-amz-meta-aeon-sha256";
 
 /** Undefined when there is no such object. */
@@ -22,7 +19,8 @@ export const headObject = (
   signal: AbortSignal,
 ): Promise<ObjectHead | undefined> => head(client, key, signal, headOf);
 
-const head = <T>(
+/** What `read` makes of the head of an object, which may not be there (404). */
+export const head = <T>(
   client: S3Client,
   key: string,
   signal: AbortSignal,
@@ -30,7 +28,7 @@ const head = <T>(
 ): Promise<T> =>
   client.send(`cannot look up ${key}`, { method: "HEAD", key, expect: [200, 404] }, signal, read);
 
-function headOf({ status, headers }: S3Answer): ObjectHead | undefined {
+export function headOf({ status, headers }: S3Answer): ObjectHead | undefined {
   if (status === 404) return undefined;
   const size = Number(headers["content-length"] ?? Number.NaN);
   const modifiedAt = new Date(headers["last-modified"] ?? Number.NaN);
@@ -93,34 +91,11 @@ export async function putPayload(
   payload: Payload,
   signal: AbortSignal,
 ): Promise<void> {
-  await put(client, key, payload, {}, signal);
+  await putWith(client, key, payload, {}, signal);
 }
 
-/**
- * Puts an object unless the condition (`if-none-match` or `if-match`) fails; false then. A store that checks
- * conditions decides at once, whoever else writes.
- */
-export async function putIf(
-  client: S3Client,
-  key: string,
-  bytes: Buffer,
-  condition: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const write = randomUUID();
-  const { status, repeated } = await put(
-    client,
-    key,
-    payloadOf(bytes),
-    { ...condition, [writeHeader]: write },
-    signal,
-  );
-  if (status === 200) return true;
-  // An earlier attempt may have won, of which the answer was lost; then it was this write.
-  return repeated && head(client, key, signal, ({ headers }) => headers[writeHeader] === write);
-}
-
-function put(
+/** Puts an object in one request; the answer is 200, or with a condition also 412 or 404. */
+export function putWith(
   client: S3Client,
   key: string,
   payload: Payload,
