@@ -69,6 +69,23 @@ export const backupConfig = v.strictObject({
     ),
     [],
   ),
+  "restore-form": v.optional(
+    v.pipe(
+      v.picklist(["extracted", "erofs"]),
+      v.description(
+        "how restored layers are kept: as folders, or as EROFS images where kernel and mkfs.erofs are there",
+      ),
+    ),
+    "extracted",
+  ),
+  "mkfs-erofs": v.optional(
+    v.pipe(
+      v.string(),
+      v.nonEmpty(),
+      v.description("the program that makes EROFS images, by path or by name"),
+    ),
+    "mkfs.erofs",
+  ),
   "on-image-change": v.optional(
     v.pipe(
       v.picklist(["auto", "strict", "rebase", "fresh"]),

@@ -158,6 +158,12 @@ export const errors = defineErrors({
     remedy:
       "Use the old image; or set the label backup.container.io/on-image-change to rebase (keep the files, conflicts are reported) or fresh (start clean, keep the backup).",
   },
+  EROFS_UNUSABLE: {
+    code: "failed-precondition",
+    when: "A restored layer cannot be an EROFS image on this node: kernel or mkfs.erofs lacks, or the layer is mostly holes.",
+    remedy:
+      "Nothing; the layer is unpacked instead. Install erofs-utils, or set backup.restore-form to extracted.",
+  },
   START_DEFERRED: {
     code: "unavailable",
     when: "A container that may have files to restore is to start while the backup plugin is not running.",

@@ -39,17 +39,11 @@ import { FreezeRecords } from "./records/freeze-records.ts";
 import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
-import { fillFrom } from "./restore/fill-folder.ts";
 import { ImageChange } from "./restore/image-change.ts";
-import { LayerCache } from "./restore/layer-cache.ts";
-import { PreferredLayers } from "./restore/preferred-layers.ts";
+import { openLayers } from "./restore/open-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
-import type { RestoredLayers } from "./restore/restored-layers.ts";
-import { Room } from "./restore/room.ts";
-import { SnapshotLayers } from "./restore/snapshot-layers.ts";
 import { Squasher } from "./restore/squasher.ts";
-import type { BackupStore } from "./store/backup-store.ts";
 import { posixStore } from "./store/posix-store.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
@@ -95,7 +89,7 @@ async function start(
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
   const store = life.use(posixStore(config.store.path ?? join(root, "store"), writerName(root)));
-  const layers = life.use(await openLayers(context, store, worker));
+  const layers = life.use(await openLayers({ context, store, worker }));
   const metrics = new BackupMetrics(context.metrics);
   const pods = new Pods(registry, new PodRecords(database), now);
   const client = context.find(containerdClient);
@@ -216,19 +210,6 @@ async function start(
   });
   queue.poke();
   return life.keep();
-}
-
-async function openLayers(
-  context: PluginContext<BackupConfig>,
-  store: BackupStore,
-  worker: ArchiveWorker,
-): Promise<RestoredLayers> {
-  const { root, log } = context;
-  const parts = { fill: fillFrom(store, worker), worker, room: new Room(), log };
-  const backend = context.find(snapshotBackend);
-  const snapshots = backend && new SnapshotLayers({ ...parts, backend });
-  const cache = await LayerCache.open({ ...parts, path: join(root, "layers") });
-  return new PreferredLayers({ snapshots, cache, log });
 }
 
 /** Ends what was started when the rest of the start fails. */

@@ -40,8 +40,9 @@ export async function describeTree(
     if (type === constants.S_IFCHR || type === constants.S_IFBLK) facts.push(`rdev=${stat.rdev}`);
     if (type === constants.S_IFREG) facts.push(await content(path, Number(stat.size), options.holes ?? true));
     if (type !== constants.S_IFDIR && stat.nlink > 1n) {
-      const first = inodes.get(String(stat.ino)) ?? shown;
-      inodes.set(String(stat.ino), first);
+      const inode = `${stat.dev}:${stat.ino}`;
+      const first = inodes.get(inode) ?? shown;
+      inodes.set(inode, first);
       facts.push(`same=${first}`);
     }
     described.set(shown, facts.join(" "));

@@ -29,6 +29,10 @@ export interface SnapshotLayersOptions {
   readonly worker: ArchiveWorker;
   readonly room: Room;
   readonly log: Logger;
+  /** Ends the names of layers that are kept in another form than unpacked, so that both forms can be there. */
+  readonly form?: string;
+  /** Told of a layer and its folder, if it has one, before it is removed. */
+  readonly onRemove?: (name: string, folder: string | undefined) => Promise<void>;
 }
 
 /** Milliseconds for one call of the backend; a commit may measure the layer first. */
@@ -66,7 +70,7 @@ export class SnapshotLayers implements RestoredLayers {
   }
 
   ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
-    const name = nameOf(layer.digest, overlay);
+    const name = `${nameOf(layer.digest, overlay)}${this.#options.form ?? ""}`;
     this.#usedAt.set(name, Date.now());
     const running = this.#running.get(name);
     if (running !== undefined) return running;
@@ -100,10 +104,13 @@ export class SnapshotLayers implements RestoredLayers {
 
   /** The layers that are there, and the leftovers of interrupted work. */
   async #names(): Promise<ReadonlySet<string>> {
+    const { backend, form } = this.#options;
     const names = new Set<string>();
-    for await (const { name } of await this.#options.backend.list({ filters: [] }, this.#call()))
-      if (name.startsWith(ownSnapshotPrefix))
-        names.add(name.slice(ownSnapshotPrefix.length).replace(/\/view$/, ""));
+    for await (const { name } of await backend.list({ filters: [] }, this.#call())) {
+      if (!name.startsWith(ownSnapshotPrefix)) continue;
+      const own = name.slice(ownSnapshotPrefix.length).replace(/\/view$/, "");
+      if (formOf(own) === (form ?? "")) names.add(own);
+    }
     return names;
   }
 
@@ -118,6 +125,8 @@ export class SnapshotLayers implements RestoredLayers {
 
   /** The view first: it stands on the layer. */
   async #remove(name: string): Promise<void> {
+    const { onRemove } = this.#options;
+    if (!name.includes("/")) await onRemove?.(name, await this.#find(name));
     for (const key of [viewKey(name), layerKey(name)]) await this.#drop(key);
   }
 
@@ -193,6 +202,8 @@ export class SnapshotLayers implements RestoredLayers {
 
 const nameOf = (digest: string, overlay: OverlayNamespace): string =>
   overlay === "user" ? `${hexOf(digest)}.user` : hexOf(digest);
+/** `.erofs` for a layer, or a leftover, of that form. */
+const formOf = (name: string): string => /^[0-9a-f]{64}(?:\.user)?(\.erofs)?(?:\/|$)/.exec(name)?.[1] ?? "";
 const layerKey = (name: string): SnapshotKey => snapshotKey(`${ownSnapshotPrefix}${name}`);
 const viewKey = (name: string): SnapshotKey => snapshotKey(`${ownSnapshotPrefix}${name}/view`);
 const temporaryKey = (name: string): SnapshotKey =>

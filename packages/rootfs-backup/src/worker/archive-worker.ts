@@ -5,6 +5,7 @@ import type { EncryptionKey } from "../archive/encryption-key.ts";
 import type { PackRequest, UnpackRequest } from "../archive/layer-file.ts";
 import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
+import type { ImageRequest } from "../restore/make-image.ts";
 import type { Conflicts, ConflictsRequest } from "../restore/conflicts.ts";
 import { failureSchema, progressSchema, results, type Job } from "./job.ts";
 import type { EndedProcess } from "./process-spawner.ts";
@@ -15,6 +16,9 @@ export type WorkerCommand = readonly [program: string, ...args: string[]];
 
 /** A packed layer and what packing it had to say. */
 export type Packed = v.InferOutput<typeof results.pack>;
+
+/** What the start of a container waits for; everything else takes what the machine has to spare. */
+const urgent: ReadonlySet<Job["job"]> = new Set(["unpack", "conflicts", "image"]);
 
 /** This package's own worker, run by the current Node. */
 export function defaultWorkerCommand(): WorkerCommand {
@@ -73,6 +77,11 @@ export class ArchiveWorker implements AsyncDisposable {
     return this.#run({ job: "conflicts", ...request }, results.conflicts, signal);
   }
 
+  /** Makes an EROFS image of a folder. */
+  async image(request: ImageRequest, signal: AbortSignal): Promise<void> {
+    await this.#run({ job: "image", ...request }, results.image, signal);
+  }
+
   async #run<Schema extends v.GenericSchema>(
     job: Job,
     schema: Schema,
@@ -101,8 +110,7 @@ export class ArchiveWorker implements AsyncDisposable {
     const request = {
       command: this.#command,
       input: JSON.stringify(job),
-      // Only the start of a container waits for a worker.
-      inBackground: job.job !== "unpack" && job.job !== "conflicts",
+      inBackground: !urgent.has(job.job),
     };
     const onLine = (line: string): void => {
       const told = v.safeParse(progressSchema, parseJson(line));

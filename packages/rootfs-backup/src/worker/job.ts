@@ -62,6 +62,7 @@ export const jobSchema = v.variant("job", [
     before: folders,
     after: folders,
   }),
+  v.object({ job: v.literal("image"), source: v.string(), target: v.string(), program: v.string() }),
   v.object({ job: v.literal("remove"), path: v.string() }),
   v.object({ job: v.literal("measure"), path: v.string() }),
   v.object({
@@ -84,6 +85,7 @@ export const results = {
   remove: v.object({}),
   measure: v.object({ bytes: count }),
   weigh: v.object({ bytes: count }),
+  image: v.object({ bytes: count }),
   conflicts: v.object({ paths: v.array(v.string()), count }),
 } as const;
 /** A failed job, on standard output; `status` is a gRPC status number. */

@@ -6,6 +6,7 @@ import { packFile, unpackFile } from "../archive/layer-file.ts";
 import { stackOf } from "../archive/layer-stack.ts";
 import { weighStack } from "../archive/weigh-stack.ts";
 import { removeTree } from "../archive/remove-tree.ts";
+import { makeImage } from "../restore/make-image.ts";
 import { findConflicts } from "../restore/conflicts.ts";
 import { jobSchema, type Job } from "./job.ts";
 
@@ -47,6 +48,9 @@ async function run(job: Job): Promise<object> {
       break;
     case "conflicts":
       result = findConflicts(job);
+      break;
+    case "image":
+      result = { bytes: makeImage(job) };
       break;
     case "weigh":
       result = { bytes: weighStack(stackOf(job)) };

@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { containerId, linux } from "@aeon/core";
+import { debianFile, difference } from "@aeon/testkit";
+import { expect, test } from "vitest";
+import { cycle, makeImage, mess, runContainer, type Ran } from "./containers.ts";
+import { call, mountAt, space, startNode } from "./node.ts";
+import { scratch, type Scratch } from "./scratch.ts";
+
+const program = await debianFile("erofs-utils", "usr/bin/mkfs.erofs");
+
+/** Where images are mounted now. */
+const images = (dir: Scratch): readonly string[] =>
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(" - erofs "))
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((target) => target.startsWith(dir.path));
+
+/** For when a test fails: images stay mounted for as long as layers are kept. */
+const unmounting = (dir: Scratch): AsyncDisposable => ({
+  async [Symbol.asyncDispose]() {
+    for (const target of images(dir)) await linux.unmount(target);
+  },
+});
+
+const config = { "restore-form": "erofs", "mkfs-erofs": program } as const;
+
+test("layers as images show what folders would, cycle after cycle", { timeout: 120_000 }, async () => {
+  using dir = scratch();
+  await using _ = unmounting(dir);
+  await using node = await startNode({ root: dir.at("node"), config: { ...config, "squash-depth": 3 } });
+  const parent = await makeImage(node, dir);
+  const chains: number[] = [];
+  let last: Ran | undefined;
+  let from: Awaited<ReturnType<typeof cycle>>["backup"] | undefined;
+  for (let step = 0; step < 5; step += 1) {
+    const { ran, backup } = await cycle(node, dir, { id: `c-${step}`, from, parent, script: mess(step) });
+    expect(
+      difference(last?.after ?? ran.before, ran.before).filter((line) => !line.includes("sparse")),
+    ).toEqual([]);
+    chains.push((await node.chain(backup)).length);
+    [last, from] = [ran, backup];
+  }
+  expect(chains).toEqual([1, 2, 3, 1, 2]);
+  expect(images(dir)).not.toEqual([]);
+  await node.backups.settled(call.signal);
+  await node.backups.sweepLayers(-1000);
+  expect(images(dir)).toEqual([]);
+  expect(readdirSync(dir.at("node/backup/images"))).toEqual([]);
+});
+
+test(
+  "an image that is there is mounted again after a reboot, without unpacking",
+  { timeout: 60_000 },
+  async () => {
+    using dir = scratch();
+    await using _ = unmounting(dir);
+    let restored: Ran;
+    {
+      await using node = await startNode({ root: dir.at("node"), config });
+      const parent = await makeImage(node, dir);
+      const { ran, backup } = await cycle(node, dir, { id: "one", from: undefined, parent, script: mess(1) });
+      const script = "true";
+      const { backup: next } = await cycle(node, dir, { id: "two", from: backup, parent, script });
+      expect(next).not.toBe(backup);
+      restored = ran;
+    }
+    for (const target of images(dir)) await linux.unmount(target);
+    await using node = await startNode({ root: dir.at("node"), config });
+    const [backup] = await node.backups.list(call.signal);
+    const startedAt = performance.now();
+    const { ran } = await cycle(node, dir, { id: "three", from: backup?.id, script: "true" });
+    console.log(
+      `restored from a local image in ${(performance.now() - startedAt).toFixed(0)} ms, the cycle included`,
+    );
+    expect([...ran.before.keys()]).toContain("./new-1");
+    expect(restored.after.get("./new-1")).toBe(ran.before.get("./new-1"));
+  },
+);
+
+test("without the tool layers are unpacked", { timeout: 60_000 }, async () => {
+  using dir = scratch();
+  await using node = await startNode({
+    root: dir.at("node"),
+    config: { ...config, "mkfs-erofs": dir.at("no-such-program") },
+  });
+  const parent = await makeImage(node, dir);
+  const { ran, backup } = await cycle(node, dir, { id: "one", from: undefined, parent, script: mess(1) });
+  const { ran: next } = await cycle(node, dir, { id: "two", from: backup, parent, script: "true" });
+  expect(difference(ran.after, next.before)).toEqual([]);
+  expect(images(dir)).toEqual([]);
+});
+
+test("a container never starts on an image that is not mounted", { timeout: 60_000 }, async () => {
+  using dir = scratch();
+  await using _ = unmounting(dir);
+  await using node = await startNode({ root: dir.at("node"), config });
+  const parent = await makeImage(node, dir);
+  const { backup } = await cycle(node, dir, { id: "one", from: undefined, parent, script: "echo 1 > a" });
+  const request = { backupId: backup, namespace: space, containerId: containerId("two") };
+  await node.backups.requestRestore(request, call.signal);
+  const { key } = await runContainer(node, dir, { id: "two", parent, script: "cat a" });
+  const mounts = await node.snapshotter.mounts({ key }, call);
+  for (const target of images(dir)) await linux.unmount(target);
+  await expect(mountAt(dir.at("merged"), mounts)).rejects.toMatchObject({ code: "ENOENT" });
+  expect(await node.snapshotter.mounts({ key }, call)).toEqual(mounts);
+  await using _mounted = await mountAt(dir.at("merged"), mounts);
+  expect(readFileSync(dir.at("merged/a"), "utf8")).toBe("1\n");
+});
