@@ -162,7 +162,7 @@ test("rm forgets a backup", async () => {
 });
 
 test("a backup that cannot be stored says why, and is stored once it can be", async () => {
-  const blobs = join(aeon.root, "store/blobs");
+  const blobs = join(aeon.root, "store/t/default/blobs");
   await rename(blobs, `${blobs}.away`);
   await writeFile(blobs, "");
   const image = aeon.standalone.image;

@@ -11,7 +11,9 @@ import {
 } from "@aeon/core";
 import type { Consistency, Trigger } from "./capture/trigger.ts";
 import type { BackupRecord } from "./records/backup-record.ts";
+import type { BackupRef } from "./store/backup-ref.ts";
 import type { StoredBackup } from "./store/backup-store.ts";
+import { layout } from "./store/layout.ts";
 
 /**
  * `staged`: safe on this host, waits to be packed. `stored`: complete in the store.
@@ -84,6 +86,24 @@ export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder:
     ...(size !== undefined && { size: BigInt(size) }),
     ...(digest !== undefined && { digest }),
     ...(failure !== undefined && !isStored && { failure }),
+  };
+}
+
+/** A backup that another node made, by its name in the store. */
+export function backupOfRef(ref: BackupRef, store: string): Backup {
+  const { id, chain, identity, createdAt, parent, size, manifest } = ref;
+  return {
+    id: backupId(id),
+    state: "stored",
+    ...ofIdentity(identity),
+    trigger: ref.trigger,
+    consistency: ref.consistency,
+    createdAt: BigInt(createdAt),
+    size: BigInt(size),
+    digest: manifest.digest,
+    location: `${store}/${layout.pointer(layout.tenant(chain.tenant), id)}`,
+    attempts: 1,
+    ...(parent !== undefined && { parent: backupId(parent) }),
   };
 }
 

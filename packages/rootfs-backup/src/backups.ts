@@ -1,7 +1,7 @@
 import { EventEmitter, on } from "node:events";
 import { readdir } from "node:fs/promises";
 import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
-import { backupOfRecord, backupOfStore, type Backup } from "./backup.ts";
+import { backupOfRecord, backupOfRef, backupOfStore, type Backup } from "./backup.ts";
 import type { BackupService, RestoreRequest } from "./backup-service.ts";
 import { drain, type DrainCall, type DrainSummary } from "./capture/drain.ts";
 import type { KeptContainer } from "./capture/kept-containers.ts";
@@ -85,45 +85,48 @@ export class Backups implements BackupService {
   async list(signal: AbortSignal): Promise<readonly Backup[]> {
     const { records, store, log } = this.#options;
     const own = records.list().filter(isVisible);
-    const known = new Set(own.map(({ id }) => id));
+    const known = new Set<string>(own.map(({ id }) => id));
     const backups = own.map((record) => this.#ofRecord(record));
-    for (const id of await this.#storeIds()) {
-      if (known.has(id)) continue;
+    try {
+      const onDamaged = (key: string, error: unknown): void =>
+        log.warn({ name: key, error: errorMessage(error) }, "backup in the store cannot be read");
+      for await (const ref of store.list({ onDamaged }, signal))
+        if (!known.has(ref.id)) backups.push(backupOfRef(ref, store.location));
+    } catch (error) {
       signal.throwIfAborted();
-      try {
-        const stored = await store.getBackup(id);
-        if (stored !== undefined) backups.push(backupOfStore(stored));
-      } catch (error) {
-        log.warn({ backup: id, error: errorMessage(error) }, "backup in the store cannot be read");
-      }
+      // What this node made can be listed without the store.
+      log.warn({ error: errorMessage(error) }, "store cannot be listed");
     }
     return backups.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
   }
 
-  async get(id: BackupId): Promise<Backup> {
+  async get(id: BackupId, signal: AbortSignal): Promise<Backup> {
     const record = this.#options.records.get(id);
     if (record !== undefined && isVisible(record)) return this.#ofRecord(record);
-    const stored = await this.#options.store.getBackup(id);
+    const stored = await this.#options.store.getBackup(id, signal);
     if (stored === undefined) throw notFound(id);
     return backupOfStore(stored);
   }
 
   async *watch(id: BackupId, signal: AbortSignal): AsyncGenerator<Backup, void> {
     const changes = on(this.#events, "change", { signal });
-    let backup = await this.get(id);
+    let backup = await this.get(id, signal);
     yield backup;
     if (isSettled(backup)) return;
     for await (const [changed] of changes) {
       if (changed !== id) continue;
-      backup = await this.get(id);
+      backup = await this.get(id, signal);
       yield backup;
       if (isSettled(backup)) return;
     }
   }
 
-  async requestRestore({ backupId, namespace, containerId }: RestoreRequest): Promise<Restore> {
+  async requestRestore(
+    { backupId, namespace, containerId }: RestoreRequest,
+    signal: AbortSignal,
+  ): Promise<Restore> {
     const { restores, registry, now } = this.#options;
-    await this.get(backupId);
+    await this.get(backupId, signal);
     const upperdir = registry?.byContainer(namespace, containerId)?.upperdir;
     if (upperdir !== undefined && (await hasFiles(upperdir)))
       throw errors.RESTORE_TOO_LATE(`container ${containerId} in ${namespace} has been started before`, {
@@ -140,7 +143,7 @@ export class Backups implements BackupService {
 
   async remove(id: BackupId, signal: AbortSignal): Promise<void> {
     const { records, store } = this.#options;
-    const { state } = await this.get(id);
+    const { state } = await this.get(id, signal);
     if (state !== "stored")
       throw errors.BACKUP_NOT_STORED(`backup ${id} is not stored yet, so it cannot be removed`);
     if (!(await this.#isDiscarded(id, signal)))
@@ -150,7 +153,7 @@ export class Backups implements BackupService {
     // In this order: a record must not promise what the store has no longer. Cut off between the two, the store
     // still lists the backup and it can be removed again.
     await records.remove(id);
-    await store.removeBackup(id);
+    await store.removeBackup(id, signal);
     this.changed(id);
   }
 
@@ -187,7 +190,7 @@ export class Backups implements BackupService {
     for await (const { state, failure } of this.watch(id, signal))
       if (state === "failed")
         throw errors.BACKUP_NOT_STORED(`backup ${id} could not be stored yet: ${failure ?? "unknown"}`);
-    const stored = await this.#options.store.getBackup(id);
+    const stored = await this.#options.store.getBackup(id, signal);
     if (stored === undefined) throw notFound(id);
     return stored.document;
   }
@@ -195,16 +198,6 @@ export class Backups implements BackupService {
   #ofRecord(record: Parameters<typeof backupOfRecord>[0]): Backup {
     const { staging } = this.#options;
     return backupOfRecord(record, this.#queue?.isRunning(record.id) ?? false, staging.layer(record.id));
-  }
-
-  /** What this node made can be listed without the store. */
-  async #storeIds(): Promise<readonly BackupId[]> {
-    try {
-      return await this.#options.store.listBackups();
-    } catch (error) {
-      this.#options.log.warn({ error: errorMessage(error) }, "store cannot be listed");
-      return [];
-    }
   }
 
   /** The container's start waits for the same work and reports its failure. Few mounts use another form. */

@@ -53,6 +53,27 @@ export const errors = defineErrors({
     when: "A ref or manifest in the store does not verify.",
     remedy: "Restore another backup; check the disk that holds the store.",
   },
+  BACKUP_FOREIGN: {
+    code: "permission-denied",
+    when: "A name or document in one tenant's part of the store refers to data of another tenant.",
+    remedy: "Do not restore this backup; find out who could write to the store.",
+  },
+  BACKUP_PINNED: {
+    code: "failed-precondition",
+    when: "A backup that is pinned was to be removed.",
+    remedy: "Unpin it first, if whoever pinned it agrees.",
+  },
+  LAYER_MISSING: {
+    code: "unavailable",
+    when: "A backup was to be named whose layers are not all in the store with their sizes.",
+    remedy:
+      "Nothing: the layer is packed and uploaded again. If it repeats, find out what deletes from the store.",
+  },
+  LIST_FILTER_INVALID: {
+    code: "invalid-argument",
+    when: "Backups of a workload were to be listed without its tenant, or of a container without its workload.",
+    remedy: "Name the tenant (the namespace) too.",
+  },
   BACKUP_NOT_STORED: {
     code: "unavailable",
     when: "A container waits for a backup that is still being packed.",

@@ -11,8 +11,13 @@ export type { Consistency, Trigger } from "./capture/trigger.ts";
 export { startGuard, type StartGuardOptions } from "./restore/start-guard.ts";
 export { errors } from "./errors.ts";
 export { parseBackupId } from "./store/backup-id.ts";
-export { posixStore } from "./store/posix-store.ts";
-export type { BackupStore, StoredBackup } from "./store/backup-store.ts";
+export { posixObjects, type PosixObjectsOptions } from "./objects/posix/posix-objects.ts";
+export type { LocalFile, ObjectFacts, ObjectStore, StoreAbilities } from "./objects/object-store.ts";
+export { backupStore, type BackupStoreOptions } from "./store/object-backup-store.ts";
+export type { BackupStore, ListFilter, Pin, StoredBackup, SweepReport } from "./store/backup-store.ts";
+export { chainOf, keyLabel, type ChainKey } from "./store/chain.ts";
+export type { BackupRef } from "./store/backup-ref.ts";
+export type { Head } from "./store/head.ts";
 export type { BackupDocument, BackupIdentity, StoredLayer } from "./store/backup-document.ts";
 export {
   packFile,

@@ -44,7 +44,8 @@ import { openLayers } from "./restore/open-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
 import { Squasher } from "./restore/squasher.ts";
-import { posixStore } from "./store/posix-store.ts";
+import { posixObjects } from "./objects/posix/posix-objects.ts";
+import { backupStore } from "./store/object-backup-store.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
 export interface BackupPluginOptions {
@@ -88,7 +89,11 @@ async function start(
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
-  const store = life.use(posixStore(config.store.path ?? join(root, "store"), writerName(root)));
+  const objects = posixObjects({
+    path: config.store.path ?? join(root, "store"),
+    writer: writerName(root),
+  });
+  const store = life.use(backupStore({ objects, log }));
   const layers = life.use(await openLayers({ context, store, worker }));
   const metrics = new BackupMetrics(context.metrics);
   const pods = new Pods(registry, new PodRecords(database), now);
@@ -132,6 +137,7 @@ async function start(
     registry,
     level: config["compression-level"],
     exclude: config.exclude,
+    node: hostname(),
     log,
     now,
     onPacked: (facts) => metrics.packed(facts),

@@ -62,7 +62,7 @@ async function packed(dir: Scratch, upper: string, name: string): Promise<Export
   const file = dir.at(name);
   const { layer } = await packFile({ source: upper, target: file, overlay: "trusted", level: 3 });
   return {
-    layer: { ...layer, backup: "backup" },
+    layer: { ...layer, tenant: "t", backup: "backup" },
     origin: { createdAt: new Date(1_700_000_000_000), createdBy: "aeon backup" },
     stored: () => createReadStream(file),
     raw: async function* () {

@@ -37,7 +37,8 @@ import {
   backupConfig,
   backupPlugin,
   backupService,
-  posixStore,
+  backupStore,
+  posixObjects,
   type BackupService,
   type StoredLayer,
   type WorkerCommand,
@@ -140,7 +141,8 @@ export async function startNode({
     backups,
     containers,
     checks,
-    chain: async (backup) => (await stored(config, root).getBackup(backup))?.document.layers ?? [],
+    chain: async (backup) =>
+      (await stored(config, root).getBackup(backup, call.signal))?.document.layers ?? [],
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
   };
 }
@@ -195,7 +197,10 @@ export async function startPlugin({
 }
 
 const stored = ({ store }: v.InferInput<typeof backupConfig>, root: string) =>
-  posixStore(store?.path ?? join(root, "backup/store"), "reader");
+  backupStore({
+    objects: posixObjects({ path: store?.path ?? join(root, "backup/store"), writer: "reader" }),
+    log: silentLogger,
+  });
 
 let sequence = Math.floor(Date.now() / 1000) * 1000;
 /** A key as containerd makes them. */

@@ -255,7 +255,7 @@ test("never starts a container on a damaged backup, and restores nothing into on
   await expect(request("started")).rejects.toMatchObject({ reason: "RESTORE_TOO_LATE" });
   expect(difference(started.after, (await runAgain(node, dir, started)).before)).toEqual([]);
 
-  const blobs = dir.at("node/backup/store/blobs/sha256");
+  const blobs = dir.at("node/backup/store/t/default/blobs/sha256");
   const largest = shell(`ls -S ${blobs} | head -1`, "/").trim();
   shell(`printf '\\377' | dd of=${join(blobs, largest)} bs=1 seek=200 conv=notrunc status=none`, "/");
   await request("victim");

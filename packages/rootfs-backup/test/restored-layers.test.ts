@@ -81,7 +81,7 @@ async function makeLayer(dir: Scratch): Promise<{ layer: StoredLayer; fill: Fill
   });
   const fill: FillFolder = ({ layer: wanted, overlay, target }, signal) =>
     worker.unpack({ source: dir.at("blob"), layer: wanted, overlay, target }, signal);
-  return { layer: { ...layer, backup: "b" }, fill };
+  return { layer: { ...layer, tenant: "t", backup: "b" }, fill };
 }
 
 test.for(kinds)("layers are made once, are what was packed, and are found again (%s)", async (kind) => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { unlink } from "node:fs/promises";
+import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
+import { errnoOf, errorMessage, toAeonError, type ContainerRegistry, type Logger } from "@aeon/core";
 import { layerFiles } from "../archive/blob-descriptor.ts";
 import { leftOut } from "../archive/exclusions.ts";
 import type { Staging } from "../capture/staging.ts";
@@ -9,9 +9,10 @@ import { reached } from "../capture/steps.ts";
 import { errors } from "../errors.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
-import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
+import type { BackupDraft, StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import { chainIdOf } from "../restore/image-layers.ts";
+import { chainOf } from "../store/chain.ts";
 import type { Squasher } from "../restore/squasher.ts";
 import type { ArchiveWorker, Packed } from "../worker/archive-worker.ts";
 import { linkOrCopy } from "./link-or-copy.ts";
@@ -27,6 +28,8 @@ export interface PackerOptions {
   readonly level: number;
   /** Paths in containers that no backup holds; see Exclusions. */
   readonly exclude: readonly string[];
+  /** This node's name in documents. */
+  readonly node: string;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -44,6 +47,7 @@ const emptyEntries = 1;
 /** Brings one staged backup into the store; every step may be repeated after a crash. */
 export class Packer {
   readonly #options: PackerOptions;
+  #emptied: Promise<void> | undefined;
 
   constructor(options: PackerOptions) {
     this.#options = options;
@@ -55,27 +59,35 @@ export class Packer {
   }
 
   async store(record: BackupRecord, signal: AbortSignal): Promise<void> {
-    const { backups, store, registry, log, now, onPacked } = this.#options;
+    const { backups, store, registry, node, log, now, onPacked } = this.#options;
     const { id } = record;
     const below = this.layersBelow(record);
     if (below === undefined)
       throw errors.BACKUP_NOT_STORED(`backup ${record.parent?.id}, on which ${id} stands, is not stored yet`);
     const startedAt = performance.now();
-    const file = join(await store.spool(), `${id}-${randomBytes(6).toString("hex")}`);
+    const file = join(await this.#spool(signal), `${id}-${randomBytes(6).toString("hex")}`);
     try {
       const { packed, squashed } = await this.#pack(record, { file, below }, signal);
       const { layer, report } = packed;
       onPacked({ seconds: (performance.now() - startedAt) / 1000, rawSize: layer.rawSize, size: layer.size });
-      const own: StoredLayer = { ...layer, backup: id };
+      const { tenant } = chainOf(record.identity);
+      const own: StoredLayer = { ...layer, tenant, backup: id };
       const isEmpty = !squashed && layer.entries === emptyEntries && record.parent !== undefined;
-      if (!isEmpty) await store.putLayer(file, own);
+      if (!isEmpty) await store.putLayer(layerFiles(file), own, { signal });
       reached("layer-stored", id);
-      const layers = isEmpty ? below : squashed ? [own] : [...below, own];
-      const stored = await store.putBackup(documentOf(record, { layers, squashed, report }));
+      const chain = isEmpty ? below : squashed ? [own] : [...below, own];
+      const layers = await this.#ofTenant(chain, tenant, signal);
+      const stored = await store.putBackup(draftOf(record, { node, layers, squashed, report }), signal);
       reached("backup-stored", id);
       const size = isEmpty ? 0 : layer.size;
       const { digest, location } = stored;
-      await backups.stored(id, { digest, size, location, storedAt: now(), layers });
+      await backups.stored(id, {
+        digest,
+        size,
+        location,
+        storedAt: now(),
+        layers: stored.document.layers,
+      });
       reached("recorded", id);
       log.info(
         { backup: id, bytes: size, entries: layer.entries, deviations: report.deviationCount },
@@ -116,9 +128,35 @@ export class Packer {
     return { packed: made, squashed: lowers.length > 0 };
   }
 
+  /** A folder for new archives; what an earlier life left there goes before the first. */
+  async #spool(signal: AbortSignal): Promise<string> {
+    const folder = await this.#options.store.spool(signal);
+    await (this.#emptied ??= empty(folder).catch((error: unknown) => {
+      this.#emptied = undefined;
+      throw error;
+    }));
+    return folder;
+  }
+
+  /** A container may stand on layers of another tenant that somebody restored into it. */
+  async #ofTenant(
+    layers: readonly StoredLayer[],
+    tenant: string,
+    signal: AbortSignal,
+  ): Promise<StoredLayer[]> {
+    const { store } = this.#options;
+    const own: StoredLayer[] = [];
+    for (const layer of layers)
+      own.push(layer.tenant === tenant ? layer : await store.copyLayer(layer, tenant, signal));
+    return own;
+  }
+
   /** Deletes the staged copy of a stored backup; a layer that is still in its snapshot goes with that one. */
   async discard({ id }: BackupRecord, signal: AbortSignal): Promise<void> {
-    const { backups, staging, worker } = this.#options;
+    const { backups, staging, worker, log } = this.#options;
+    await this.#spool(signal).catch((error: unknown) =>
+      log.debug({ error: errorMessage(error) }, "left archives not removed yet"),
+    );
     if (backups.get(id)?.place === "staging") await worker.remove(staging.folder(id), signal);
     reached("discarded", id);
     await backups.discarded(id);
@@ -126,25 +164,34 @@ export class Packer {
 }
 
 /** The name of the snapshot that the container's stood on tells the image's chain id. */
-function baseOf({ identity: { image }, snapshotParent }: BackupRecord): Pick<BackupDocument, "base"> {
+function baseOf({ identity: { image }, snapshotParent }: BackupRecord): Pick<BackupDraft, "base"> {
   const chainId = snapshotParent && chainIdOf(snapshotParent);
   const base = { ...(image !== undefined && { image }), ...(chainId !== undefined && { chainId }) };
   return Object.keys(base).length > 0 ? { base } : {};
 }
 
-interface Content {
+/** Folders in it are the store's own. */
+async function empty(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true }))
+    if (!entry.isDirectory()) await unlink(join(folder, entry.name));
+}
+
+interface Contents {
+  readonly node: string;
   /** The whole chain, the lowest first. */
   readonly layers: readonly StoredLayer[];
   /** Whether the chain is one layer made of several. */
   readonly squashed: boolean;
-  readonly report: BackupDocument["report"];
+  readonly report: BackupDraft["report"];
 }
 
-function documentOf(record: BackupRecord, { layers, squashed, report }: Content): BackupDocument {
+function draftOf(record: BackupRecord, { node, layers, squashed, report }: Contents): BackupDraft {
   const { id, identity, createdAt, parent, trigger, consistency } = record;
   return {
     format: 1,
     id,
+    chain: chainOf(identity),
+    node,
     identity,
     createdAt: String(createdAt),
     trigger,

@@ -17,8 +17,8 @@ export type FillFolder = (request: FillRequest, signal: AbortSignal) => Promise<
 export const fillFrom =
   (store: BackupStore, worker: ArchiveWorker): FillFolder =>
   async ({ layer, overlay, target }, signal) => {
-    const source = await store.openLayer(layer, signal);
+    await using file = await store.openLayer(layer, signal);
     const { digest, size, diffId, rawSize, entries, cipher } = layer;
     const verifiable = { digest, size, diffId, rawSize, entries, cipher };
-    await worker.unpack({ source, target, overlay, layer: verifiable }, signal);
+    await worker.unpack({ source: file.path, target, overlay, layer: verifiable }, signal);
   };

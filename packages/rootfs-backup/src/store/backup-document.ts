@@ -1,13 +1,20 @@
 import * as v from "valibot";
 import { consistencySchema, triggerSchema } from "../capture/trigger.ts";
+import { chainSchema } from "./chain.ts";
 import { digestPattern } from "./digest.ts";
+import { backupIdPattern } from "./backup-id.ts";
 
 const digest = v.pipe(v.string(), v.regex(digestPattern));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 /** Nanoseconds since the epoch as decimal digits, since JSON has no such integers. */
 const time = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
 
+/** Points to a stored blob, as in OCI. */
+export const descriptorSchema = v.object({ mediaType: v.string(), digest, size: count });
+
 const layer = v.object({
+  /** Whose blobs it consists of: the chain's tenant. */
+  tenant: v.pipe(v.string(), v.minLength(1)),
   digest,
   size: count,
   diffId: digest,
@@ -19,6 +26,10 @@ const layer = v.object({
   ),
   /** The backup that added this layer. */
   backup: v.string(),
+  /** The blob that tells where its frames are. */
+  index: descriptorSchema,
+  /** The blob that tells what is in it. */
+  toc: descriptorSchema,
 });
 
 const idRanges = v.pipe(v.array(v.object({ container: count, host: count, size: count })), v.readonly());
@@ -49,7 +60,14 @@ export const identitySchema = v.object({
 export const backupSchema = v.object({
   /** Readers refuse other numbers. */
   format: v.literal(1),
-  id: v.string(),
+  id: v.pipe(v.string(), v.regex(backupIdPattern)),
+  chain: chainSchema,
+  /** Rises along the chain, whatever clocks say; two nodes that write at once may give the same. */
+  seq: v.pipe(count, v.minValue(1)),
+  /** Of the chain's HEAD when this was published: rises whenever another writer takes the chain over. */
+  epoch: count,
+  /** Where it was made. */
+  node: v.string(),
   identity: identitySchema,
   createdAt: time,
   trigger: triggerSchema,
@@ -82,5 +100,8 @@ export type StoredLayer = v.InferOutput<typeof layer>;
 export type BackupIdentity = v.InferOutput<typeof identitySchema>;
 /** A backup as a store holds it. */
 export type BackupDocument = v.InferOutput<typeof backupSchema>;
+/** A backup that has no place in its chain yet. */
+export type BackupDraft = Omit<BackupDocument, "seq" | "epoch">;
+export type Descriptor = v.InferOutput<typeof descriptorSchema>;
 
 export const layersSchema = v.array(layer);

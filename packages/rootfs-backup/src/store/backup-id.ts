@@ -2,8 +2,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { backupId, type BackupId, type SnapshotKey } from "@aeon/core";
 import { errors } from "../errors.ts";
 
-/** True for names that are safe as a file name. */
-export const isBackupId = (text: string): boolean => /^[a-z0-9][a-z0-9-]{0,127}$/.test(text);
+/** Names that are safe as a file name. */
+export const backupIdPattern: RegExp = /^[a-z0-9][a-z0-9-]{0,127}$/;
+
+export const isBackupId = (text: string): boolean => backupIdPattern.test(text);
 
 /** Checks an id that comes from outside. Throws `BACKUP_ID_INVALID`. */
 export function parseBackupId(text: string): BackupId {

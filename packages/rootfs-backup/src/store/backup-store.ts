@@ -1,5 +1,10 @@
 import type { BackupId } from "@aeon/core";
-import type { BackupDocument, StoredLayer } from "./backup-document.ts";
+import type { LayerFiles } from "../archive/blob-descriptor.ts";
+import type { LocalFile, ObjectKey } from "../objects/object-store.ts";
+import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts";
+import type { BackupRef } from "./backup-ref.ts";
+import type { ChainKey } from "./chain.ts";
+import type { Head } from "./head.ts";
 
 /** What a store says of a backup that it holds. */
 export interface StoredBackup {
@@ -10,23 +15,86 @@ export interface StoredBackup {
   readonly location: string;
 }
 
+export interface PutLayerOptions {
+  readonly signal: AbortSignal;
+  /** Told how many bytes of the layer's blobs are done, now and then. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** Narrows a list; a workload needs its tenant, a container its workload. */
+export interface ListFilter {
+  readonly tenant?: string;
+  readonly workload?: string;
+  readonly container?: string;
+  /** Told of names that cannot be read, which are left out; without it the list rejects at the first. */
+  readonly onDamaged?: (key: ObjectKey, error: unknown) => void;
+}
+
+/** Why a backup must not be removed, by whatever rule. */
+export interface Pin {
+  readonly backup: BackupId;
+  readonly reason: string;
+  /** Milliseconds since the epoch. */
+  readonly pinnedAt: number;
+}
+
+export interface SweepOptions {
+  readonly signal: AbortSignal;
+  /** How long data stays that nothing names any more; default 24 hours. */
+  readonly graceMs?: number;
+}
+
+export interface SweepReport {
+  /** Blobs deleted, and their bytes. */
+  readonly blobs: number;
+  readonly bytes: number;
+  /** Blobs that something names. */
+  readonly kept: number;
+  /** False when time ran out or a name could not be read; the next sweep goes on. */
+  readonly complete: boolean;
+}
+
 /**
- * Where backups live. A backup that can be read implies layers that are there: data comes before the manifest,
- * and the manifest before the name. Everything that resolved is durable.
+ * Backups in an object store. A backup that can be read implies layers that are there: data comes before the
+ * manifest, the manifest before the names, and the chain's HEAD last. Everything that resolved is durable. Tenants
+ * are apart: nothing of one is ever read for another. Rejects with `BACKUP_DAMAGED` or `BACKUP_FOREIGN` for what
+ * aeon did not write so.
  */
 export interface BackupStore extends AsyncDisposable {
-  /** A folder on this host for files that are about to be given to {@link putLayer}. */
-  spool(): Promise<string>;
-  /** Takes the file over and names it by its digest; a layer that is there already is left as it is. */
-  putLayer(file: string, layer: StoredLayer): Promise<void>;
-  /** The path of a file on this host that holds the layer. Rejects with `BACKUP_DAMAGED` when it is not there. */
-  openLayer(layer: StoredLayer, signal: AbortSignal): Promise<string>;
-  /** Names a backup whose layers are all there. When the name is taken, gives what it already stands for. */
-  putBackup(document: BackupDocument): Promise<StoredBackup>;
-  /** Undefined when there is none; rejects with `BACKUP_DAMAGED` when it does not verify. */
-  getBackup(id: BackupId): Promise<StoredBackup | undefined>;
-  /** In no particular order. */
-  listBackups(): Promise<readonly BackupId[]>;
-  /** Forgets the name; layers stay, since other backups may share them. */
-  removeBackup(id: BackupId): Promise<void>;
+  /** For people. */
+  readonly location: string;
+  /** A folder on this host for files that are about to be given to {@link putLayer}; it survives restarts. */
+  spool(signal: AbortSignal): Promise<string>;
+  /** Takes a layer's files over as blobs of its tenant; may be repeated, also with files that were taken before. */
+  putLayer(files: LayerFiles, layer: StoredLayer, options: PutLayerOptions): Promise<void>;
+  /** A file on this host with the layer's bytes, unverified. Rejects with `BACKUP_DAMAGED` when it is not there. */
+  openLayer(layer: StoredLayer, signal: AbortSignal): Promise<LocalFile>;
+  /** A range of a blob, unverified: exactly as many bytes. Rejects with `BACKUP_DAMAGED`. */
+  readBlob(
+    tenant: string,
+    blob: Pick<Descriptor, "digest" | "size">,
+    range: { readonly offset: number; readonly length: number },
+    signal: AbortSignal,
+  ): Promise<Buffer>;
+  /** Copies a layer to another tenant and gives it as that tenant's. */
+  copyLayer(layer: StoredLayer, tenant: string, signal: AbortSignal): Promise<StoredLayer>;
+  /**
+   * Names a backup whose layers are all there, gives it its place in its chain, and moves the chain's HEAD. When
+   * the id is taken, gives what it already stands for. Rejects with `LAYER_MISSING`.
+   */
+  putBackup(draft: BackupDraft, signal: AbortSignal): Promise<StoredBackup>;
+  /** Undefined when there is none. Looks in all tenants unless one is given. */
+  getBackup(id: BackupId, signal: AbortSignal, tenant?: string): Promise<StoredBackup | undefined>;
+  /** In no particular order; reads nothing of other tenants, workloads or containers than those asked for. */
+  list(filter: ListFilter, signal: AbortSignal): AsyncIterable<BackupRef>;
+  /** What a container that continues the chain starts from; undefined when the chain has no backup. */
+  head(chain: ChainKey, signal: AbortSignal): Promise<Head | undefined>;
+  /** Keeps a backup from being removed. Rejects with `BACKUP_NOT_FOUND`. */
+  pin(id: BackupId, reason: string, signal: AbortSignal): Promise<Pin>;
+  unpin(id: BackupId, signal: AbortSignal): Promise<void>;
+  pins(tenant: string, signal: AbortSignal): Promise<readonly Pin[]>;
+  /** Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED`. */
+  removeBackup(id: BackupId, signal: AbortSignal): Promise<void>;
+  /** Deletes data that nothing names, in all tenants; several nodes may do so at once, and publish meanwhile. */
+  sweep(options: SweepOptions): Promise<SweepReport>;
 }

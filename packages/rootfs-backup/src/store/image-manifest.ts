@@ -1,8 +1,15 @@
 import * as v from "valibot";
 import { encryptedType } from "../archive/blob-descriptor.ts";
 import { errors } from "../errors.ts";
-import { backupSchema, type BackupDocument, type StoredLayer } from "./backup-document.ts";
-import { digestOf, digestPattern } from "./digest.ts";
+import {
+  backupSchema,
+  descriptorSchema,
+  type BackupDocument,
+  type Descriptor,
+  type StoredLayer,
+} from "./backup-document.ts";
+import { digestOf } from "./digest.ts";
+import { parseJson } from "./json-objects.ts";
 
 const mediaTypes = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
@@ -11,22 +18,13 @@ const mediaTypes = {
   artifact: "application/vnd.aeon.backup.v1",
 } as const;
 
-const descriptor = v.object({
-  mediaType: v.string(),
-  digest: v.pipe(v.string(), v.regex(digestPattern)),
-  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
-});
-/** Points to a blob: its type, digest and size. */
-export type Descriptor = v.InferOutput<typeof descriptor>;
-
 const manifestSchema = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.literal(mediaTypes.manifest),
-  config: descriptor,
-  layers: v.array(descriptor),
+  config: descriptorSchema,
+  layers: v.array(descriptorSchema),
 });
 const configSchema = v.object({ "io.aeon.backup": backupSchema });
-const refSchema = v.object({ manifest: descriptor });
 
 /** A JSON blob with its descriptor. */
 export interface JsonBlob {
@@ -60,45 +58,39 @@ export function describeImage(document: BackupDocument): {
     artifactType: mediaTypes.artifact,
     config: config.descriptor,
     layers: document.layers.map(layerDescriptor),
-    annotations: { "io.aeon.format": "1", "io.aeon.backup": document.id },
+    annotations: {
+      "io.aeon.format": "1",
+      "io.aeon.backup": document.id,
+      "io.aeon.seq": String(document.seq),
+      ...(document.parent !== undefined && { "io.aeon.parent": document.parent }),
+    },
   });
   return { config, manifest };
 }
 
-const layerDescriptor = ({ digest, size, diffId, rawSize, cipher, backup }: StoredLayer) => ({
+const layerDescriptor = ({ digest, size, diffId, rawSize, backup, index, toc, cipher }: StoredLayer) => ({
   mediaType: cipher === undefined ? mediaTypes.layer : encryptedType(mediaTypes.layer),
   digest,
   size,
-  annotations: { "io.aeon.diff-id": diffId, "io.aeon.raw-size": String(rawSize), "io.aeon.backup": backup },
+  annotations: {
+    "io.aeon.diff-id": diffId,
+    "io.aeon.raw-size": String(rawSize),
+    "io.aeon.backup": backup,
+    "io.aeon.index": index.digest,
+    "io.aeon.toc": toc.digest,
+  },
 });
 
-export const encodeRef = (manifest: Descriptor): Buffer => Buffer.from(`${JSON.stringify({ manifest })}\n`);
-export const parseRef = (bytes: Buffer, name: string): Descriptor => parse(refSchema, bytes, name).manifest;
+/** The configuration that a manifest names. Throws `BACKUP_DAMAGED`. */
 export const parseManifest = (bytes: Buffer, name: string): { readonly config: Descriptor } =>
-  parse(manifestSchema, bytes, name);
+  parseJson(manifestSchema, bytes, name);
+/** The backup that a configuration holds. Throws `BACKUP_DAMAGED`. */
 export const parseConfig = (bytes: Buffer, name: string): BackupDocument =>
-  parse(configSchema, bytes, name)["io.aeon.backup"];
+  parseJson(configSchema, bytes, name)["io.aeon.backup"];
 
 /** Throws `BACKUP_DAMAGED` unless the bytes are what the descriptor says. */
 export function verifyBlob(bytes: Buffer, { digest, size }: Descriptor): Buffer {
   if (bytes.length !== size || digestOf(bytes) !== digest)
     throw errors.BACKUP_DAMAGED(`blob ${digest} does not have its content`, { details: { digest, size } });
   return bytes;
-}
-
-function parse<Schema extends v.GenericSchema>(
-  schema: Schema,
-  bytes: Buffer,
-  name: string,
-): v.InferOutput<Schema> {
-  try {
-    return v.parse(schema, JSON.parse(bytes.toString()));
-  } catch (error) {
-    throw errors.BACKUP_DAMAGED(
-      `${name} is not what aeon writes: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
 }

@@ -1,0 +1,40 @@
+import type { BackupId } from "@aeon/core";
+import { errors } from "../errors.ts";
+import type { ObjectStore } from "../objects/object-store.ts";
+import type { BackupRef } from "./backup-ref.ts";
+import { withdraw } from "./head.ts";
+import { encodeJson } from "./json-objects.ts";
+import { layout } from "./layout.ts";
+import { moveHead } from "./move-head.ts";
+import { findRef } from "./names.ts";
+import { newestRef } from "./publish.ts";
+
+/**
+ * Removes the names of a backup: from HEAD first and its id last, so that a removal that was cut off can be
+ * repeated. A note in `removed` keeps the data for the sweep's grace. Rejects with `BACKUP_PINNED`.
+ */
+export async function removeBackup(objects: ObjectStore, id: BackupId, signal: AbortSignal): Promise<void> {
+  const ref = await findRef(objects, id, signal);
+  if (ref !== undefined) await removeRef(objects, ref, signal);
+}
+
+export async function removeRef(objects: ObjectStore, ref: BackupRef, signal: AbortSignal): Promise<void> {
+  const { id, chain, seq } = ref;
+  const folder = layout.tenant(chain.tenant);
+  if ((await objects.stat(layout.pin(folder, id), signal)) !== undefined)
+    throw errors.BACKUP_PINNED(`backup ${id} is pinned, so it is not removed`, { details: { backup: id } });
+  await moveHead(
+    objects,
+    chain,
+    async (head) => {
+      if (head === undefined) return undefined;
+      if (head.tip?.backup !== id && head.diverged.every(({ backup }) => backup !== id)) return head;
+      const remaining = head.tip?.backup === id ? await newestRef(objects, chain, signal, id) : undefined;
+      return withdraw(head, id, remaining);
+    },
+    signal,
+  );
+  await objects.create(layout.removal(folder, id), encodeJson(ref), signal);
+  await objects.remove(layout.ref(chain, seq, id), signal);
+  await objects.remove(layout.pointer(folder, id), signal);
+}
