@@ -42,8 +42,8 @@ async function makeContainer(dir: Scratch): Promise<ReadonlyMap<string, string>>
 }
 
 /** Live backups stop running tasks, of which these nodes have none. */
-const ofTasks: readonly Step[] = ["freezing", "frozen", "thawed"];
-const stepsHere = allSteps.filter((step) => !ofTasks.includes(step));
+const ofTasks: ReadonlySet<Step> = new Set(["freezing", "frozen", "thawed"]);
+const stepsHere = allSteps.filter((step) => !ofTasks.has(step));
 /** Only a container that is replaced in its pod settles a layer. */
 const stepsOfOneRestore = stepsHere.filter((step) => step !== "settled");
 

@@ -180,12 +180,13 @@ export class Capturer {
   async #leave(record: BackupRecord): Promise<BackupRecord> {
     const { backups, restarts, staging, onStaged } = this.#options;
     const { id, snapshotKey: key, state, upperdir } = record;
-    restarts.assertNotStarting(record);
     if (state === "stored" && restarts.mayGo(id)) return record;
     if (state !== "stored") this.assertRoom(key);
     staging.assertSameDevice(upperdir);
-    await staging.take(upperdir, id);
-    await backups.moved(id);
+    await restarts.whileUnseen(record, async () => {
+      await staging.take(upperdir, id);
+      await backups.moved(id);
+    });
     reached("staged", id);
     const moved = backups.get(id) ?? record;
     onStaged(moved);

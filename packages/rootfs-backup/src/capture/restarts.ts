@@ -67,6 +67,8 @@ export class Restarts {
   readonly #claims = new Map<SnapshotKey, readonly BackupId[]>();
   /** When the mounts of a container were last handed out, by its snapshot. */
   readonly #handedOut = new Map<SnapshotKey, number>();
+  /** Backups whose files are being moved. */
+  readonly #moving = new Map<BackupId, Promise<unknown>>();
 
   constructor(options: RestartsOptions) {
     this.#options = options;
@@ -121,14 +123,34 @@ export class Restarts {
     return folder;
   }
 
-  /** Notes that the mounts of a container were given out and are about to be mounted. */
-  handedOut(key: SnapshotKey): void {
+  /**
+   * The folders that a container about to be mounted stands on; until it is, they stay where they are. Rejects with
+   * `RESTORE_FAILED` when one is gone.
+   */
+  async handOut(key: SnapshotKey, inPlace: readonly BackupId[]): Promise<readonly string[]> {
+    const moves = () => inPlace.flatMap((id) => this.#moving.get(id) ?? []);
+    while (moves().length > 0) await Promise.allSettled(moves());
+    // Nothing may come between the look at the folders and the note that keeps them there.
+    const folders = inPlace.map((id) => this.folder(id));
     this.#claims.delete(key);
     this.#handedOut.set(key, performance.now());
+    return folders;
+  }
+
+  /** Runs `move`, which gives the files of the backup another place, while nobody gets to know the old one. */
+  async whileUnseen<T>(record: BackupRecord, move: () => Promise<T>): Promise<T> {
+    this.#assertNotStarting(record);
+    const moving = move();
+    this.#moving.set(record.id, moving);
+    try {
+      return await moving;
+    } finally {
+      this.#moving.delete(record.id);
+    }
   }
 
   /** Throws `CAPTURE_DEFERRED` while a container that stands on the layer has its path but not its mount yet. */
-  assertNotStarting({ id, snapshotKey: key }: BackupRecord): void {
+  #assertNotStarting({ id, snapshotKey: key }: BackupRecord): void {
     const { bindings, registry } = this.#options;
     for (const [heir, at] of this.#handedOut) {
       const state = registry?.bySnapshot(heir)?.state;

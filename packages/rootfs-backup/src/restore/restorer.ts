@@ -85,8 +85,7 @@ export class Restorer {
     const binding = await this.#bound({ key, info, upper, mounts, context }, starting);
     if (binding === undefined) return undefined;
     const unpacked = await within(signal, this.#unpack(binding.layers, upper));
-    const folders = [...unpacked, ...binding.inPlace.map((id) => restarts.folder(id))];
-    restarts.handedOut(key);
+    const folders = [...unpacked, ...(await restarts.handOut(key, binding.inPlace))];
     if (mounts[0]?.type === "bind") await mkdir(workdirOf(upper.upperdir), { mode: 0o711, recursive: true });
     return layeredMounts(mounts, folders);
   }

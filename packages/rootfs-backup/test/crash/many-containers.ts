@@ -207,7 +207,8 @@ async function deleteBackup(known: Known): Promise<void> {
   try {
     await node.backups.remove(backup.id, call.signal);
   } catch (error) {
-    if (!isAeonError(error, "failed-precondition")) throw error;
+    // Its files may still be under a container.
+    if (!isAeonError(error, "unavailable")) throw error;
     return;
   }
   known.backup = "deleted";
