@@ -42,6 +42,14 @@ export const backupConfig = v.strictObject({
     ),
     "keep",
   ),
+  schedule: v.optional(
+    v.pipe(
+      v.string(),
+      v.description(
+        'when kept containers are backed up while they run, unless a label says otherwise: a time span such as "6h" or a cron expression such as "0 3 * * *"; never if absent',
+      ),
+    ),
+  ),
   concurrency: v.optional(v.pipe(whole(1, 16), v.description("layers packed at the same time, 1 to 16")), 1),
   "compression-level": v.optional(
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),

@@ -85,6 +85,11 @@ export const errors = defineErrors({
     when: "A backup was asked for of a container that is unknown, is a sandbox, or has no writable layer here.",
     remedy: "List containers with `aeonctl containers ls`; give the namespace with --namespace.",
   },
+  SCHEDULE_INVALID: {
+    code: "invalid-argument",
+    when: "A schedule in the configuration or on a label is neither a time span nor a cron expression.",
+    remedy: 'Write a time span such as "15m" or a cron expression such as "0 3 * * *".',
+  },
   CAPTURE_RUNNING: {
     code: "failed-precondition",
     when: "A backup was asked for of a container that is being backed up.",

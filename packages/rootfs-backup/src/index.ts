@@ -4,7 +4,13 @@ export { backupService, type BackupService, type RestoreRequest } from "./backup
 export type { Backup, BackupPhase } from "./backup.ts";
 export type { Restore, RestoreState } from "./records/restore-records.ts";
 export type { DefaultPolicy, OnRestart } from "./capture/policy.ts";
-export { containersLabel, enabledLabel, excludeContainersLabel, onRestartLabel } from "./capture/labels.ts";
+export {
+  containersLabel,
+  enabledLabel,
+  excludeContainersLabel,
+  onRestartLabel,
+  scheduleLabel,
+} from "./capture/labels.ts";
 export type { CaptureCall, CaptureProgress, CaptureRequest } from "./capture/live-capturer.ts";
 export type { DrainCall, DrainedContainer, DrainSummary } from "./capture/drain.ts";
 export type { Consistency, Trigger } from "./capture/trigger.ts";

@@ -22,7 +22,9 @@ import { Backups } from "./backups.ts";
 import { captureHook } from "./capture/capture-hook.ts";
 import { Freezer } from "./capture/freezer.ts";
 import { LiveCapturer } from "./capture/live-capturer.ts";
-import { keptContainers } from "./capture/kept-containers.ts";
+import { parseSchedule } from "./capture/schedule.ts";
+import { Scheduler } from "./capture/scheduler.ts";
+import { keptContainer, keptContainers } from "./capture/kept-containers.ts";
 import { Capturer } from "./capture/capturer.ts";
 import { Pods } from "./capture/pods.ts";
 import { Restarts } from "./capture/restarts.ts";
@@ -100,8 +102,8 @@ async function start(
   const client = context.find(containerdClient);
   const tasks = client && containerdTasks(client);
   const backend = context.find(snapshotBackend);
-  const kept = (signal: AbortSignal) =>
-    keptContainers({ policy: config["default-policy"], registry, backend, pods, tasks }, signal);
+  const keptParts = { policy: config["default-policy"], registry, backend, pods, tasks };
+  const kept = (signal: AbortSignal) => keptContainers(keptParts, signal);
   const backups = new Backups({
     records,
     restores,
@@ -190,6 +192,7 @@ async function start(
     }),
   );
   backups.captureWith(live);
+  if (config.schedule !== undefined) await parseSchedule(config.schedule);
   const restorer = new Restorer({
     registry,
     restores,
@@ -214,6 +217,16 @@ async function start(
       log.warn({ error: errorMessage(error) }, "unused layers not removed");
     });
   });
+  life.use(
+    new Scheduler({
+      registry,
+      pods,
+      schedule: config.schedule,
+      kept: (entry, signal) => keptContainer(keptParts, entry, signal),
+      create: (request, call) => backups.create(request, call),
+      log,
+    }),
+  );
   queue.poke();
   return life.keep();
 }

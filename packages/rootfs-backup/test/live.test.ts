@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
   enabledLabel,
   excludeContainersLabel,
+  scheduleLabel,
   type Backup,
   type CaptureProgress,
   type DrainedContainer,
@@ -175,4 +176,20 @@ test("a drain takes what is kept and runs, and nothing else", { timeout: 60_000 
     const taken = (id: string) => backups.filter((each) => each.containerId === id).length;
     expect([taken(app), taken(sidecar), taken(ended)]).toEqual([2, 0, 1]);
   }, within);
+});
+
+test("kept containers are backed up on their schedule, others are not", { timeout: 60_000 }, async () => {
+  const labels = { [enabledLabel]: "true", [scheduleLabel]: "2s", [excludeContainersLabel]: "sidecar" };
+  await using scheduled = await runPod(kubelet, "u-schedule", labels);
+  const app = await scheduled.start(0, "echo 1 > /app; exec sleep 86397", "app");
+  const sidecar = await scheduled.start(0, "echo 1 > /sidecar; exec sleep 86397", "sidecar");
+  await vi.waitFor(async () => {
+    const backups = (await node.backups.list(call.signal)).filter((each) => each.containerId === app);
+    expect(backups.length).toBeGreaterThan(1);
+    for (const each of backups) expect(each).toMatchObject({ trigger: "scheduled", consistency: "live" });
+  }, within);
+  await kubelet.cri.runtime.stopContainer({ containerId: app, timeout: 0n });
+  await scheduled.remove(sidecar);
+  const backups = await node.backups.list(call.signal);
+  expect(backups.filter((each) => each.containerId === sidecar)).toEqual([]);
 });

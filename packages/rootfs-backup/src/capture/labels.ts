@@ -27,3 +27,6 @@ export const onImageChangeLabel = `${labelPrefix}on-image-change`;
 /** Whether a container has to start without the files of its workload. The nearest label decides. */
 export const neverRestored = (labels: Labels, podLabels: Labels): boolean =>
   (labels[restoreLabel] ?? podLabels[restoreLabel]) === "never";
+
+/** On a container or its pod: when it is backed up while it runs, as a time span (`15m`) or a cron expression. */
+export const scheduleLabel = `${labelPrefix}schedule`;
