@@ -1,4 +1,5 @@
 import { defineConfig } from "tsdown";
+import { copyAddon } from "../../tools/koffi-addon.ts";
 
 /** Bundled with everything it needs, so that it starts fast and the folder can be copied to a host. */
 export default defineConfig({
@@ -14,5 +15,6 @@ export default defineConfig({
   minify: true,
   fixedExtension: false,
   deps: { alwaysBundle: [/.*/], onlyBundle: false },
+  hooks: { "build:done": ({ options }) => copyAddon(options.outDir, import.meta.url) },
   inputOptions: { resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] } },
 });

@@ -1,7 +1,7 @@
-import { copyFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig, type Rolldown } from "tsdown";
+import { copyAddon } from "../../tools/koffi-addon.ts";
 
 /**
  * An `import` of these modules reads every property, some of which load a lot: WebSocket of node:http brings in a
@@ -65,30 +65,8 @@ function escapeNonAscii(): Rolldown.Plugin {
 
 /** Makes the folder whole: what a bundler cannot write. */
 function finish(outDir: string): void {
-  copyAddon(outDir);
+  copyAddon(outDir, import.meta.url);
   writeFileSync(join(outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
-}
-
-/** libc is called through koffi's native addon, which no bundler can inline; core looks for it beside itself. */
-function copyAddon(outDir: string): void {
-  const require = createRequire(createRequire(import.meta.url).resolve("koffi"));
-  for (const arch of ["x64", "arm64"]) {
-    const addon = resolveOptional(require, `@koromix/koffi-linux-${arch}`);
-    if (addon === undefined) continue;
-    mkdirSync(outDir, { recursive: true });
-    const target = join(outDir, `koffi-${arch}.node`);
-    // Never over the old file: an agent that runs from this folder has it mapped and would crash.
-    copyFileSync(join(dirname(addon), `linux_${arch}/koffi.node`), `${target}.new`);
-    renameSync(`${target}.new`, target);
-  }
-}
-
-function resolveOptional(require: NodeJS.Require, name: string): string | undefined {
-  try {
-    return require.resolve(name);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The agent and the programs it starts, with everything they need, so that the folder can be copied to a host. */

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { connectAgent, fromCall, type AdminClient } from "./client.ts";
-import { render, type OutputFormat } from "./format/output.ts";
+import { isOutputFormat, render } from "./format/output.ts";
 import { printable } from "./format/printable.ts";
 import type { Style } from "./format/style.ts";
 
@@ -15,7 +15,8 @@ export interface CliStreams {
 /** Options that every command has. */
 export interface CommonOptions {
   readonly address: string;
-  readonly output: OutputFormat;
+  /** A format, or the file of `backup export`. */
+  readonly output: string;
   /** Milliseconds a call may take; 0 for ever. */
   readonly timeout: number;
   /** Only on commands that list. */
@@ -34,22 +35,39 @@ export interface Answer<Value> {
 export async function show<Value>(
   streams: CliStreams,
   command: Command,
-  { read, table, names }: Answer<Value>,
+  { read, ...shape }: Answer<Value>,
 ): Promise<void> {
-  const { address, output, quiet, timeout } = command.optsWithGlobals<CommonOptions>();
-  let value: Value;
+  await print(streams, command, await askAgent(command, read), shape);
+}
+
+/** Asks the agent that the options name. Throws AeonErrors. */
+export async function askAgent<Value>(
+  command: Command,
+  read: (agent: AdminClient) => Promise<Value>,
+): Promise<Value> {
+  const { address, timeout } = command.optsWithGlobals<CommonOptions>();
   try {
-    value = await read(connectAgent(address, timeout));
+    return await read(connectAgent(address, timeout));
   } catch (error) {
     throw fromCall(error, address);
   }
-  if (quiet === true && names !== undefined)
-    streams.stdout.write(
-      names(value)
-        .map((name) => `${printable(name)}\n`)
-        .join(""),
-    );
-  else streams.stdout.write(await render(value, output, table, streams.style));
+}
+
+/** Prints a value as the options say. */
+export async function print<Value>(
+  { stdout, style }: CliStreams,
+  command: Command,
+  value: Value,
+  { table, names }: Omit<Answer<Value>, "read">,
+): Promise<void> {
+  const { output: wanted, quiet } = command.optsWithGlobals<CommonOptions>();
+  const output = isOutputFormat(wanted) ? wanted : "table";
+  const listed = quiet === true ? names?.(value) : undefined;
+  stdout.write(
+    listed === undefined
+      ? await render(value, output, table, style)
+      : listed.map((name) => `${printable(name)}\n`).join(""),
+  );
 }
 
 /** Examples under a command's help: pairs of command line and meaning. */

@@ -32,4 +32,19 @@ export const errors = defineErrors({
     when: "`aeonctl backup drain` ended while containers had no stored backup, or backups of this host were not stored.",
     remedy: "Remove the causes that the message names and drain again before the host is taken away.",
   },
+  INTERRUPTED: {
+    code: "canceled",
+    when: "A command that works on a store itself was interrupted.",
+    remedy: "Run it again.",
+  },
+  VERIFY_FAILED: {
+    code: "data-loss",
+    when: "`aeonctl backup verify` found backups that are not what was stored.",
+    remedy: "Restore others; check the disk or the bucket that holds the store.",
+  },
+  STORE_DAMAGED: {
+    code: "data-loss",
+    when: "A store was listed that holds names of backups which cannot be read.",
+    remedy: "See all of them with `aeonctl backup verify`; list single tenants meanwhile.",
+  },
 });

@@ -36,6 +36,7 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   aborted: exitCodes.precondition,
   "permission-denied": exitCodes.forbidden,
   unauthenticated: exitCodes.forbidden,
+  canceled: exitCodes.interrupted,
 };
 
 export const exitCodeOf = (code: ErrorCode): number => byCode[code] ?? exitCodes.failure;

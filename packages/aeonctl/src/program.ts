@@ -1,13 +1,13 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { CliStreams } from "./cli.ts";
-import { addBackups } from "./commands/backups.ts";
+import { addBackup } from "./commands/backup.ts";
 import { addContainers } from "./commands/containers.ts";
 import { addRestores } from "./commands/restore.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addStatus } from "./commands/status.ts";
 import { addCompletion } from "./completion.ts";
 import { exitCodeMeanings } from "./exit-codes.ts";
-import { outputFormats } from "./format/output.ts";
+import { isOutputFormat, outputFormats } from "./format/output.ts";
 import { version } from "./version.ts";
 
 /** Where the agent listens unless it is told otherwise. */
@@ -28,7 +28,10 @@ export function createProgram(streams: CliStreams): Command {
         .default(defaultAddress),
     )
     .addOption(
-      new Option("-o, --output <format>", "how to print answers").choices(outputFormats).default("table"),
+      new Option("-o, --output <format>", "how to print answers")
+        .choices(outputFormats)
+        .argParser((text: string) => text)
+        .default("table"),
     )
     .addOption(
       new Option("-t, --timeout <seconds>", "how long to wait for an answer; 0 for ever")
@@ -46,10 +49,20 @@ export function createProgram(streams: CliStreams): Command {
   addStatus(program, streams);
   addSnapshots(program, streams);
   addContainers(program, streams);
-  addBackups(program, streams);
+  addBackup(program, streams);
   addRestores(program, streams);
   addCompletion(program, streams);
+  program.hook("preAction", (_root, command) => checkOutput(command));
   return program;
+}
+
+/** The file of `backup export` may be given as its output, as other programs call it; formats are known then too. */
+function checkOutput(command: Command): void {
+  const { output } = command.optsWithGlobals<{ output: string }>();
+  if (isOutputFormat(output) || command.name() === "export") return;
+  command.error(
+    `error: option '-o, --output <format>' argument '${output}' is invalid. Allowed choices are ${outputFormats.join(", ")}.`,
+  );
 }
 
 function milliseconds(text: string): number {

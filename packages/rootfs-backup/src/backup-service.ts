@@ -13,6 +13,10 @@ export interface RestoreRequest {
 
 /** What the agent's API and other plugins may ask of backups. */
 export interface BackupService {
+  /** The table `backup.store` with the path in use, for programs on this host that look into the store themselves. */
+  readonly storeTable: Readonly<Record<string, unknown>>;
+  /** Path of the keys that layers are encrypted with. */
+  readonly keyFile: string | undefined;
   /** Newest first: the backups made here, and those of other nodes in the same store. */
   list(signal: AbortSignal): Promise<readonly Backup[]>;
   /** Rejects with `BACKUP_NOT_FOUND`. */

@@ -23,6 +23,9 @@ export interface BackupsOptions {
   readonly bindings: BindingRecords;
   readonly staging: Staging;
   readonly store: BackupStore;
+  /** See {@link BackupService.storeTable}. */
+  readonly storeTable: Readonly<Record<string, unknown>>;
+  readonly keyFile: string | undefined;
   readonly layers: RestoredLayers;
   readonly registry: ContainerRegistry | undefined;
   /** The running containers that are kept. */
@@ -47,6 +50,14 @@ export class Backups implements BackupService {
   constructor(options: BackupsOptions) {
     this.#options = options;
     this.#events.setMaxListeners(0);
+  }
+
+  get storeTable(): Readonly<Record<string, unknown>> {
+    return this.#options.storeTable;
+  }
+
+  get keyFile(): string | undefined {
+    return this.#options.keyFile;
   }
 
   follow(queue: PackQueue): void {

@@ -226,4 +226,14 @@ export const errors = defineErrors({
     when: "The content of something in a backup was asked for that is no regular file.",
     remedy: "Name a regular file; follow a link by its target.",
   },
+  STORE_ADDRESS_INVALID: {
+    code: "invalid-argument",
+    when: "What names a store on a command line or in a configuration is not a folder, an s3 address or a known table.",
+    remedy: "Give a folder or s3://bucket/prefix, or the agent's configuration file.",
+  },
+  STORE_NOT_FOUND: {
+    code: "not-found",
+    when: "The folder that was named as a store holds no backups.",
+    remedy: "Name the folder of `backup.store.path`; see it in the agent's configuration.",
+  },
 });

@@ -91,10 +91,8 @@ async function start(
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
-  const objects = posixObjects({
-    path: config.store.path ?? join(root, "store"),
-    writer: writerName(root),
-  });
+  const storePath = config.store.path ?? join(root, "store");
+  const objects = posixObjects({ path: storePath, writer: writerName(root) });
   const store = life.use(backupStore({ objects, log }));
   const layers = life.use(await openLayers({ context, store, worker }));
   const metrics = new BackupMetrics(context.metrics);
@@ -110,6 +108,8 @@ async function start(
     bindings,
     staging,
     store,
+    storeTable: { ...config.store, path: storePath },
+    keyFile: config.encryption["key-file"],
     layers,
     registry,
     kept,

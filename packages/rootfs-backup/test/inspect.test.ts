@@ -75,7 +75,7 @@ test(
             lstatSync(Buffer.from(`${merged.path}/${shown}`, "latin1"), { throwIfNoEntry: false }) ===
             undefined;
           const expected = await describeTree(merged.path, { holes: false, without: isGhost });
-          const tree = new ChainTree(layers, blobs.read, signal);
+          const tree = new ChainTree(layers, blobs.read, { signal });
           const found: string[] = [];
           for await (const item of tree.entries()) {
             const { entry } = item;
@@ -122,7 +122,7 @@ describe("two generations", () => {
     const { blobs, first, both } = await generations(dir);
     const changes: string[] = [];
     const [before, after] = [[first], both].map((layers) =>
-      new ChainTree(layers, blobs.read, signal).entries(),
+      new ChainTree(layers, blobs.read, { signal }).entries(),
     );
     if (before === undefined || after === undefined) throw new Error("no trees");
     for await (const { kind, path, differences } of diffTrees(before, after))
@@ -142,7 +142,7 @@ describe("two generations", () => {
   test("a file is found by its path, hard links lead to their content", async () => {
     using dir = scratch();
     const { blobs, both } = await generations(dir);
-    const tree = new ChainTree(both, blobs.read, signal);
+    const tree = new ChainTree(both, blobs.read, { signal });
     const cat = async (path: string) =>
       Buffer.concat(await Array.fromAsync(tree.content(await tree.find(layerPath(path))))).toString();
     expect(await cat("/etc/changed")).toBe("two\n");

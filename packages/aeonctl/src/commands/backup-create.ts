@@ -41,9 +41,9 @@ export function addBackupCreate(backups: Command, streams: CliStreams): void {
       show(streams, self, { read: (agent) => createBackup(agent, options, streams), table: backupDetails }),
     );
   addExamples(create, [
-    ["aeonctl backups create --container web", "while it runs"],
-    ["aeonctl backups create --container web --pause --wait", "of one moment, and in the store"],
-    ["aeonctl backups create -n k8s.io -c ID --pause --max-pause 2", "standing still two seconds at most"],
+    ["aeonctl backup create --container web", "while it runs"],
+    ["aeonctl backup create --container web --pause --wait", "of one moment, and in the store"],
+    ["aeonctl backup create -n k8s.io -c ID --pause --max-pause 2", "standing still two seconds at most"],
   ]);
 
   const drain = pauseOptions(
@@ -53,7 +53,7 @@ export function addBackupCreate(backups: Command, streams: CliStreams): void {
   ).action((options: PauseOptions, self: Command) =>
     show(streams, self, { read: (agent) => drainBackups(agent, options, streams), table: drainTable }),
   );
-  addExamples(drain, [["aeonctl backups drain && echo safe", "before the host is taken away"]]);
+  addExamples(drain, [["aeonctl backup drain && echo safe", "before the host is taken away"]]);
 }
 
 async function createBackup(

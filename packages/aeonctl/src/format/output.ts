@@ -3,6 +3,10 @@ import type { Style } from "./style.ts";
 export const outputFormats = ["table", "json", "yaml"] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
+/** True for the name of a format. */
+export const isOutputFormat = (text: string): text is OutputFormat =>
+  outputFormats.some((format) => format === text);
+
 /** Says `value` in the format that was asked for; `table` is only called for tables. */
 export async function render<Value>(
   value: Value,

@@ -1,11 +1,13 @@
 import { humanSize } from "./size.ts";
 
 const width = 24;
+const intervalMs = 100;
 
 /** One line on a terminal that says how far something is, and goes when it is done; elsewhere nothing is written. */
 export class ProgressLine implements Disposable {
   readonly #stream: NodeJS.WritableStream;
   #isShown = false;
+  #changedAt = 0;
 
   constructor(stream: NodeJS.WritableStream) {
     this.#stream = stream;
@@ -14,6 +16,9 @@ export class ProgressLine implements Disposable {
   /** `total` is 0 while it is not known. */
   show(what: string, bytes: number, total: number): void {
     if (!isTerminal(this.#stream)) return;
+    // Faster than anybody reads would only slow the work down.
+    if (performance.now() - this.#changedAt < intervalMs && bytes !== total) return;
+    this.#changedAt = performance.now();
     this.#isShown = true;
     this.#stream.write(`\r\u001B[K${progressText(what, bytes, total)}`);
   }

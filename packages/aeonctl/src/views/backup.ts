@@ -1,4 +1,5 @@
 import { admin } from "@aeon/proto";
+import { humanDuration } from "../format/duration.ts";
 import { printable } from "../format/printable.ts";
 import { humanSize } from "../format/size.ts";
 import { formatFacts, formatTable, type Column } from "../format/table.ts";
@@ -25,15 +26,28 @@ export interface BackupView {
   readonly trigger: string;
   /** `exact`, `frozen` or `live`. */
   readonly consistency: string;
+  /** What successive backups continue: a container of a workload of a tenant. */
+  readonly tenant: string | null;
+  readonly workload: string | null;
+  readonly container: string | null;
   /** The backup that the container had been restored from. */
   readonly parent: string | null;
   /** Bytes that the backup's own layer takes in the store; null until stored. */
   readonly size: number | null;
+  /** Bytes of all it takes to restore it, in the store; null when only the agent was asked. */
+  readonly totalSize: number | null;
   readonly digest: string | null;
   readonly location: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string | null;
   readonly storedAt: string | null;
+  /** Where it was made, and its place in the chain; null when only the agent was asked, as the two below. */
+  readonly node: string | null;
+  readonly seq: number | null;
+  /** True for the one that a container which continues the chain starts from. */
+  readonly head: boolean | null;
+  /** Why it must not be removed. */
+  readonly pinned: string | null;
 }
 
 export const backupView = (backup: admin.Backup): BackupView => ({
@@ -50,19 +64,33 @@ export const backupView = (backup: admin.Backup): BackupView => ({
   outOfMemory: backup.outOfMemory,
   trigger: enumName(admin.BackupTrigger, backup.trigger),
   consistency: enumName(admin.BackupConsistency, backup.consistency),
+  tenant: backup.tenant || null,
+  workload: backup.workload || null,
+  container: backup.container || null,
   parent: backup.parent || null,
   size: backup.state === admin.BackupState.STORED ? Number(backup.size) : null,
+  totalSize: null,
   digest: backup.digest || null,
   location: backup.location || null,
   labels: backup.labels,
   createdAt: isoTime(backup.createdAt),
   storedAt: isoTime(backup.storedAt),
+  node: null,
+  seq: null,
+  head: null,
+  pinned: null,
 });
 
 const sizeText = (size: number | null): string | null => (size === null ? null : humanSize(size));
 
 const paintState = (text: string, { state }: BackupView, style: Style): string =>
   state === "stored" ? style.good(text) : state === "failed" ? style.bad(text) : style.busy(text);
+
+const exitText = ({ exit, outOfMemory }: BackupView): string | null =>
+  exit === null ? null : `${exit.code}${outOfMemory ? " oom" : ""}`;
+
+const marks = ({ head, pinned }: BackupView): string =>
+  [...(head === true ? ["HEAD"] : []), ...(pinned === null ? [] : ["pinned"])].join(",");
 
 const columns: readonly Column<BackupView>[] = [
   { title: "BACKUP", text: ({ id }) => id },
@@ -71,14 +99,37 @@ const columns: readonly Column<BackupView>[] = [
   { title: "CONTAINER", text: ({ containerId }) => containerId },
   { title: "SIZE", text: ({ size }) => sizeText(size), align: "right" },
   { title: "CREATED", text: ({ createdAt }) => shortTime(createdAt) },
+  { title: "TRIGGER", text: ({ trigger }) => trigger },
+  { title: "EXIT", text: exitText, align: "right" },
   { title: "IMAGE", text: ({ image }) => image },
   { title: "FAILURE", text: ({ failure }) => failure },
 ];
 
+/** More is known of what is in a store. */
+const storeColumns: readonly Column<BackupView>[] = [
+  { title: "BACKUP", text: ({ id }) => id },
+  { title: "TENANT", text: ({ tenant }) => tenant },
+  { title: "WORKLOAD", text: ({ workload }) => workload },
+  { title: "CONTAINER", text: ({ container }) => container },
+  { title: "SIZE", text: ({ size }) => sizeText(size), align: "right" },
+  { title: "TOTAL", text: ({ totalSize }) => sizeText(totalSize), align: "right" },
+  { title: "AGE", text: ({ createdAt }) => ageText(createdAt), align: "right" },
+  { title: "TRIGGER", text: ({ trigger }) => trigger },
+  { title: "EXIT", text: exitText, align: "right" },
+  { title: "PARENT", text: ({ parent }) => parent },
+  { title: "MARKS", text: marks, paint: (text, _backup, style) => style.good(text) },
+];
+
+const ageText = (createdAt: string | null): string | null =>
+  createdAt === null ? null : humanDuration(Date.now() - Date.parse(createdAt));
+
 export const backupTable = (views: readonly BackupView[], style: Style): string =>
-  formatTable(views, columns, style);
+  formatTable(views, views.some(({ head }) => head !== null) ? storeColumns : columns, style);
 
 const shown = (text: string | null): string | null => (text === null ? null : printable(text));
+
+const chainText = ({ tenant, workload, container }: BackupView): string | null =>
+  tenant === null ? null : printable(`${tenant}/${workload}/${container}`);
 
 /** Everything about one backup. */
 export function backupDetails(view: BackupView, style: Style): string {
@@ -97,6 +148,7 @@ export function backupDetails(view: BackupView, style: Style): string {
       ["out of memory", view.outOfMemory ? "yes" : null],
       ["trigger", view.trigger],
       ["consistency", view.consistency],
+      ["chain", chainText(view)],
       ["restored from", shown(view.parent)],
       ["size", view.size === null ? null : `${humanSize(view.size)} (${view.size} bytes)`],
       ["digest", shown(view.digest)],

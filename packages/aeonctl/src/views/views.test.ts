@@ -48,18 +48,26 @@ test("a backup that is stored", () => {
     outOfMemory: true,
     trigger: "oom",
     consistency: "exact",
+    tenant: null,
+    workload: null,
+    container: null,
     parent: "20260101T000000Z-web",
     size: 1_572_864,
+    totalSize: null,
     digest: "sha256:abc",
     location: "/var/lib/aeon/store/x",
     labels: { team: "a" },
     createdAt: "2026-01-02T03:04:05.005Z",
     storedAt: "2026-01-02T03:04:07.000000001Z",
+    node: null,
+    seq: null,
+    head: null,
+    pinned: null,
   });
   expect(backupTable([view], plainStyle)).toBe(
     [
-      "BACKUP                STATE   NAMESPACE  CONTAINER     SIZE  CREATED               IMAGE          FAILURE",
-      "20260102T030405Z-web  stored  k8s.io     web        1.5 MiB  2026-01-02T03:04:05Z  example/web:1  -",
+      "BACKUP                STATE   NAMESPACE  CONTAINER     SIZE  CREATED               TRIGGER   EXIT  IMAGE          FAILURE",
+      "20260102T030405Z-web  stored  k8s.io     web        1.5 MiB  2026-01-02T03:04:05Z  oom      1 oom  example/web:1  -",
       "",
     ].join("\n"),
   );

@@ -41,6 +41,16 @@ export async function* watchBackup(
     yield { backup: backupMessage(backup) };
 }
 
+/** Where backups are stored. */
+export async function getBackupStore(
+  deps: AdminDeps,
+  signal: AbortSignal,
+): Promise<MessageInitShape<typeof admin.GetBackupStoreResponseSchema>> {
+  const { address } = await deps.containerd(signal);
+  const { storeTable, keyFile = "" } = serviceOf(deps);
+  return { table: JSON.stringify(storeTable), containerd: address, keyFile };
+}
+
 /** Forgets a stored backup. */
 export async function deleteBackup(
   deps: AdminDeps,

@@ -1,6 +1,6 @@
 import type { ContainerEntry, PodIdentity, SnapshotInfo } from "@aeon/core";
 import { admin } from "@aeon/proto";
-import type { Backup, BackupPhase, Restore, RestoreState } from "@aeon/rootfs-backup";
+import { chainOf, type Backup, type BackupPhase, type Restore, type RestoreState } from "@aeon/rootfs-backup";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromNanoseconds } from "./timestamp.ts";
 import type { PluginStatus } from "./deps.ts";
@@ -129,6 +129,7 @@ export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.Bac
   trigger: triggers[backup.trigger],
   consistency: consistencies[backup.consistency],
   outOfMemory: backup.outOfMemory,
+  ...chainOf(backup),
 });
 
 export const restoreMessage = (restore: Restore): MessageInitShape<typeof admin.RestoreSchema> => ({

@@ -3,6 +3,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import {
   deleteBackup,
   getBackup,
+  getBackupStore,
   listBackups,
   listRestores,
   requestRestore,
@@ -41,6 +42,7 @@ export const adminService = (deps: AdminDeps): AdminServiceFunctions => ({
   listBackups: (request, { signal }) => listBackups(deps, request, signal),
   getBackup: (request, { signal }) => getBackup(deps, request, signal),
   watchBackup: (request, { signal }) => watchBackup(deps, request, signal),
+  getBackupStore: (_request, { signal }) => getBackupStore(deps, signal),
   deleteBackup: (request, { signal }) => deleteBackup(deps, request, signal),
   createBackup: (request, { signal }) => createBackup(deps, request, signal),
   drainBackups: (request, { signal }) => drainBackups(deps, request, signal),

@@ -15,3 +15,18 @@ export type { TreeEntry } from "./tree/merge-layers.ts";
 export { layerPath } from "./tree/tree-path.ts";
 export { verifyLayer, type VerifyOptions } from "./verify/verify-layer.ts";
 export { streamBlob, type BlobFacts, type ByteRange, type ReadBlob } from "./read-blob.ts";
+export { baseOf, exportSources } from "./export/export-sources.ts";
+export { blobsOf, findBackup, parentOf } from "./find-backup.ts";
+export {
+  listBackup,
+  listBackups,
+  type BackupList,
+  type DamagedName,
+  type ListedBackup,
+} from "./list-backups.ts";
+export { verifyBackups, type BackupCheck, type Fault, type VerifyReport } from "./verify/verify-backups.ts";
+export { withContainerdBase, type ContainerdSearch } from "./export/with-containerd-base.ts";
+export { parseBackupId } from "../store/backup-id.ts";
+export { openStore, type OpenedStore, type StoreAddress } from "./open-store.ts";
+export { fullImageName } from "@aeon/containerd";
+export { dependentsOf } from "./dependents.ts";

@@ -42,6 +42,8 @@ export interface SweepOptions {
   readonly signal: AbortSignal;
   /** How long data stays that nothing names any more; default 24 hours. */
   readonly graceMs?: number;
+  /** Only count what would be deleted. */
+  readonly dryRun?: boolean;
 }
 
 export interface SweepReport {

@@ -22,6 +22,7 @@ import { readHead } from "./move-head.ts";
 import { findRef, idsIn, tenantFolders } from "./names.ts";
 import { pinBackup, readPin, unpinBackup } from "./pins.ts";
 import { newestRef, publishBackup } from "./publish.ts";
+import { previewSweep } from "./preview-sweep.ts";
 import { readImage } from "./read-image.ts";
 import { removeBackup } from "./remove-backup.ts";
 import { sweepTenant } from "./sweep-tenant.ts";
@@ -145,10 +146,11 @@ class ObjectBackupStore implements BackupStore {
     return removeBackup(this.#objects, id, signal);
   }
 
-  async sweep({ signal, graceMs = defaultGraceMs }: SweepOptions): Promise<SweepReport> {
+  async sweep({ signal, graceMs = defaultGraceMs, dryRun = false }: SweepOptions): Promise<SweepReport> {
     let total: SweepReport = { blobs: 0, bytes: 0, kept: 0, complete: true };
     for (const folder of await tenantFolders(this.#objects, signal)) {
-      const report = await this.#sweepTenant(folder, graceMs, signal);
+      const sweep = dryRun ? previewSweep : sweepTenant;
+      const report = await this.#sweepWith(sweep, folder, graceMs, signal);
       total = {
         blobs: total.blobs + report.blobs,
         bytes: total.bytes + report.bytes,
@@ -156,7 +158,7 @@ class ObjectBackupStore implements BackupStore {
         complete: total.complete && report.complete,
       };
     }
-    await this.#objects.sweepUnfinished(Math.max(graceMs, unfinishedMs), signal);
+    if (!dryRun) await this.#objects.sweepUnfinished(Math.max(graceMs, unfinishedMs), signal);
     return total;
   }
 
@@ -165,9 +167,14 @@ class ObjectBackupStore implements BackupStore {
   }
 
   /** What is wrong with one tenant must not keep the others from being swept. */
-  async #sweepTenant(folder: string, graceMs: number, signal: AbortSignal): Promise<SweepReport> {
+  async #sweepWith(
+    sweep: typeof sweepTenant,
+    folder: string,
+    graceMs: number,
+    signal: AbortSignal,
+  ): Promise<SweepReport> {
     try {
-      return await sweepTenant(this.#objects, folder, graceMs, signal);
+      return await sweep(this.#objects, folder, graceMs, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       this.#log.warn({ tenant: folder, error: errorMessage(error) }, "data of a tenant not swept");

@@ -1,4 +1,4 @@
-import type { Digest, ImageConfig } from "@aeon/oci";
+import { chainId, type Digest, type ImageConfig } from "@aeon/oci";
 import { errors } from "../../errors.ts";
 
 /** The image below a backup's own layers, as the backup's document names it. */
@@ -9,6 +9,8 @@ export interface BaseReference {
   readonly digest?: string | undefined;
   /** Uncompressed layers, lowest first; absent when the backup did not learn them. */
   readonly diffIds?: readonly string[] | undefined;
+  /** Of all layers, in the sense of OCI; absent when the backup did not learn it. */
+  readonly chainId?: string | undefined;
 }
 
 /** An image that may be the base. */
@@ -22,12 +24,13 @@ export interface BaseCandidate {
  */
 export async function findBase<Candidate extends BaseCandidate>(
   candidates: AsyncIterable<Candidate>,
-  { image, diffIds }: BaseReference,
+  wanted: BaseReference,
   where: string,
 ): Promise<Candidate> {
+  const { image } = wanted;
   let other: Candidate | undefined;
   for await (const candidate of candidates) {
-    if (diffIds === undefined || sameLayers(candidate.config.rootfs.diff_ids, diffIds)) return candidate;
+    if (isWanted(candidate, wanted)) return candidate;
     other ??= candidate;
   }
   if (other === undefined)
@@ -36,12 +39,17 @@ export async function findBase<Candidate extends BaseCandidate>(
       { details: { image } },
     );
   throw errors.EXPORT_BASE_DIFFERENT(
-    `${image} in ${where} is another image than when the backup was made: its top layer is ${topOf(other.config.rootfs.diff_ids)}, it was ${topOf(diffIds ?? [])}; give the former image with --base`,
+    `${image} in ${where} is another image than when the backup was made: its layers are ${chainId(other.config.rootfs.diff_ids) ?? "none"}, they were ${wanted.chainId ?? wanted.diffIds?.join(" ") ?? ""}; give the former image with --base`,
     { details: { image } },
   );
 }
 
-const topOf = (diffIds: readonly string[]): string => diffIds.at(-1) ?? "none";
+/** True when nothing that the backup knows of its image speaks against this one. */
+function isWanted({ config }: BaseCandidate, wanted: BaseReference): boolean {
+  const { diff_ids: found } = config.rootfs;
+  if (wanted.chainId !== undefined) return chainId(found) === wanted.chainId;
+  return wanted.diffIds === undefined || sameLayers(found, wanted.diffIds);
+}
 
 const sameLayers = (a: readonly Digest[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((diffId, index) => diffId === b[index]);

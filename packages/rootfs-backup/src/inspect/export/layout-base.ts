@@ -46,14 +46,14 @@ export async function layoutBase(path: string, wanted: BaseReference, spool: str
 /** Images by digest, then by name, then, if the backup knows by which layers to choose, all others. */
 async function* candidates(
   layout: ImageLayout,
-  { image, digest, diffIds }: BaseReference,
+  { image, digest, diffIds, chainId }: BaseReference,
 ): AsyncGenerator<LayoutImage, void> {
   const { manifests } = await layout.index();
   const names = new Set([image, image.slice(image.lastIndexOf(":") + 1)]);
   const isNamed = ({ annotations = {} }: Descriptor): boolean =>
     names.has(annotations[refNameAnnotation] ?? "") || annotations["io.containerd.image.name"] === image;
   const likely = [...manifests.filter((found) => found.digest === digest), ...manifests.filter(isNamed)];
-  const others = manifests.length === 1 || diffIds !== undefined ? manifests : [];
+  const others = manifests.length === 1 || (diffIds ?? chainId) !== undefined ? manifests : [];
   for (const descriptor of new Set([...likely, ...others])) yield* imagesOf(layout, descriptor);
 }
 

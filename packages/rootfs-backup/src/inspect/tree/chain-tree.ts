@@ -1,3 +1,4 @@
+import type { EncryptionKey } from "../../archive/encryption-key.ts";
 import type { LayerBlob } from "../../archive/layer-file.ts";
 import { readContent } from "../../archive/read-content.ts";
 import type { TocEntry } from "../../archive/toc-entry.ts";
@@ -6,22 +7,32 @@ import { readContents, readIndex, type ReadBlob } from "../read-blob.ts";
 import { mergeLayers, type TreeEntry } from "./merge-layers.ts";
 import { comparePaths, isBelow } from "./tree-path.ts";
 
+export interface ChainTreeOptions {
+  /** To find those that encrypted layers need. */
+  readonly keys?: readonly EncryptionKey[];
+  readonly signal: AbortSignal;
+}
+
 /** The files of a chain of layers, without those of the image below it. */
 export class ChainTree {
   readonly #layers: readonly LayerBlob[];
   readonly #read: ReadBlob;
+  readonly #keys: readonly EncryptionKey[];
   readonly #signal: AbortSignal;
 
   /** `layers`: the lowest first. */
-  constructor(layers: readonly LayerBlob[], read: ReadBlob, signal: AbortSignal) {
+  constructor(layers: readonly LayerBlob[], read: ReadBlob, { keys = [], signal }: ChainTreeOptions) {
     this.#layers = layers;
     this.#read = read;
+    this.#keys = keys;
     this.#signal = signal;
   }
 
   /** All names in order; reads tables of contents and nothing else. Throws `ARCHIVE_CORRUPT`. */
   entries(): AsyncGenerator<TreeEntry, void> {
-    return mergeLayers(this.#layers.map((layer) => readContents(this.#read, layer, this.#signal)));
+    return mergeLayers(
+      this.#layers.map((layer) => readContents(this.#read, layer, this.#signal, this.#keys)),
+    );
   }
 
   /** A name and all below it. Throws `FILE_NOT_FOUND` when there is none. */
@@ -48,7 +59,7 @@ export class ChainTree {
     const layer = this.#layers[number];
     if (layer === undefined) throw new RangeError(`no layer ${number}`);
     checkRegular(entry);
-    const index = await readIndex(this.#read, layer);
+    const index = await readIndex(this.#read, layer, this.#keys);
     const source = (offset: number, length: number) => {
       this.#signal.throwIfAborted();
       return this.#read(layer, { offset, length });

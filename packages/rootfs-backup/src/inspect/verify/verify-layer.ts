@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { ByteReader } from "../../archive/byte-reader.ts";
+import type { EncryptionKey } from "../../archive/encryption-key.ts";
 import type { FrameIndex } from "../../archive/frame-index.ts";
 import type { LayerBlob } from "../../archive/layer-file.ts";
 import { splitLayerPath } from "../../archive/layer-path.ts";
@@ -12,6 +13,8 @@ import { errors } from "../../errors.ts";
 import { readContents, readIndex, type ReadBlob } from "../read-blob.ts";
 
 export interface VerifyOptions {
+  /** To find the one that an encrypted layer needs. */
+  readonly keys?: readonly EncryptionKey[] | undefined;
   readonly signal: AbortSignal;
   /** Told with the stored bytes that were checked since the last time. */
   readonly onBytes?: (count: number) => void;
@@ -25,13 +28,13 @@ export interface VerifyOptions {
 export async function verifyLayer(
   read: ReadBlob,
   layer: LayerBlob,
-  { signal, onBytes }: VerifyOptions,
+  { keys, signal, onBytes }: VerifyOptions,
 ): Promise<void> {
-  const index = await readIndex(read, layer);
+  const index = await readIndex(read, layer, keys);
   onBytes?.(layer.index.size);
   const frames = verifiedFrames(read, layer, index, { signal, ...(onBytes && { onBytes }) });
   const tar = new TarReader(new ByteReader(frames));
-  await using contents = new Contents(readContents(read, layer, signal));
+  await using contents = new Contents(readContents(read, layer, signal, keys));
   let entries = 0;
   for (let entry = await tar.next(); entry !== undefined; entry = await tar.next()) {
     entries += 1;

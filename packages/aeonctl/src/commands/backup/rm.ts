@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import { addStoreOptions, hasStore, withStore } from "../../catalog.ts";
+import { addExamples, askAgent, print, type CliStreams } from "../../cli.ts";
+import { removalText, type RemovalView } from "../../views/removal.ts";
+
+/** `aeonctl backup rm` */
+export function addRm(backup: Command, streams: CliStreams): void {
+  const rm = addStoreOptions(
+    backup
+      .command("rm")
+      .description("remove a stored backup unless it is pinned; later ones that build on it stay whole")
+      .argument("<backup>", "id of the backup"),
+  ).action((id: string, _options: unknown, self: Command) =>
+    withStore(self, async ({ store }, signal) => {
+      const { dependentsOf, findBackup, parseBackupId } = await import("@aeon/rootfs-backup/inspect");
+      const { document } = await findBackup(store, id, signal);
+      const dependents = await dependentsOf(store, document, signal);
+      if (hasStore(self)) await store.removeBackup(parseBackupId(id), signal);
+      else await askAgent(self, (agent) => agent.deleteBackup({ id }));
+      const own = document.layers.find((layer) => layer.backup === id);
+      const view: RemovalView = {
+        id,
+        removed: true,
+        neededBy: dependents,
+        freed: dependents.length > 0 || own === undefined ? 0 : own.size + own.index.size + own.toc.size,
+      };
+      await print(streams, self, view, { table: removalText });
+    }),
+  );
+  addExamples(rm, [
+    ["aeonctl backup rm BACKUP", "it can no longer be restored"],
+    ["aeonctl backup gc --dry-run", "what is deleted later"],
+  ]);
+}

@@ -1,0 +1,104 @@
+import { readFile, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { peekConfig, silentLogger } from "@aeon/core";
+import * as v from "valibot";
+import { parseKeyFile, type EncryptionKey } from "../archive/encryption-key.ts";
+import { backupConfig } from "../config.ts";
+import { errors } from "../errors.ts";
+import { posixObjects } from "../objects/posix/posix-objects.ts";
+import type { BackupStore } from "../store/backup-store.ts";
+import { backupStore } from "../store/object-backup-store.ts";
+
+/** Which store to open: as a person writes it, an agent's configuration file, or the agent's table as JSON. */
+export type StoreAddress = {
+  /** Keys of encrypted layers; that of the configuration when absent. */
+  readonly keyFile?: string | undefined;
+} & ({ readonly location: string } | { readonly configFile: string } | { readonly table: string });
+
+/** A store and what it takes to read what is in it. */
+export interface OpenedStore extends AsyncDisposable {
+  readonly store: BackupStore;
+  readonly keys: readonly EncryptionKey[];
+}
+
+/** Where an agent keeps its state when its configuration does not say. */
+const defaultRoot = "/var/lib/aeon";
+
+/**
+ * Opens an existing store without an agent. Rejects with `STORE_ADDRESS_INVALID` when it does not say which, with
+ * `STORE_NOT_FOUND` when there is none, with `ENCRYPTION_KEY_INVALID`, and as loading a configuration does.
+ */
+export async function openStore(address: StoreAddress): Promise<OpenedStore> {
+  const { store: opening, keyFile } = resolveAddress(address);
+  const keys = keyFile === undefined ? [] : parseKeyFile(await readFile(keyFile), keyFile);
+  const store = await opening();
+  return { store, keys, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}
+
+interface ResolvedAddress {
+  readonly store: () => Promise<BackupStore>;
+  readonly keyFile: string | undefined;
+}
+
+function resolveAddress(address: StoreAddress): ResolvedAddress {
+  const { keyFile } = address;
+  if ("location" in address) return { store: () => openLocation(address.location), keyFile };
+  if ("table" in address)
+    return { store: () => openTable(parseTable(JSON.parse(address.table)), defaultRoot), keyFile };
+  const { root = defaultRoot, backup = {} } = parseFile(peekConfig({ file: address.configFile }));
+  return {
+    store: () => openTable(parseTable(backup.store ?? {}), root),
+    keyFile: keyFile ?? backup.encryption?.["key-file"],
+  };
+}
+
+type StoreTable = v.InferOutput<typeof backupConfig>["store"];
+
+const fileSchema = v.looseObject({
+  root: v.optional(v.string()),
+  backup: v.optional(
+    v.looseObject({
+      store: v.optional(v.unknown()),
+      encryption: v.optional(v.looseObject({ "key-file": v.optional(v.string()) })),
+    }),
+  ),
+});
+
+function parseFile(table: unknown): v.InferOutput<typeof fileSchema> {
+  const parsed = v.safeParse(fileSchema, table);
+  if (parsed.success) return parsed.output;
+  throw errors.STORE_ADDRESS_INVALID(`the configuration names no store: ${v.summarize(parsed.issues)}`);
+}
+
+function parseTable(table: unknown): StoreTable {
+  const parsed = v.safeParse(backupConfig.entries.store, table);
+  if (parsed.success) return parsed.output;
+  throw errors.STORE_ADDRESS_INVALID(
+    `the table backup.store is not one that this version knows: ${v.summarize(parsed.issues)}`,
+  );
+}
+
+async function openTable({ path }: StoreTable, root: string): Promise<BackupStore> {
+  return openFolder(path ?? join(root, "backup", "store"));
+}
+
+async function openLocation(location: string): Promise<BackupStore> {
+  if (location === "")
+    throw errors.STORE_ADDRESS_INVALID("the store has no name; give a folder or s3://bucket");
+  return openFolder(resolve(location));
+}
+
+async function openFolder(path: string): Promise<BackupStore> {
+  const isStore = await stat(join(path, "t")).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isStore)
+    throw errors.STORE_NOT_FOUND(
+      `${path} holds no backups; name the folder that backup.store.path names, which has a folder t in it`,
+      { details: { path } },
+    );
+  const writer = `inspect-${hostname()}-${process.pid}`;
+  return backupStore({ objects: posixObjects({ path, writer }), log: silentLogger });
+}
