@@ -164,7 +164,7 @@ test("a layer whose data is elsewhere is refused", async () => {
 async function frames(source: string, target: string) {
   const fd = openSync(target, "wx");
   try {
-    const writer = new FrameWriter(fd, { level: 1, parallel: 2 });
+    await using writer = new FrameWriter(fd, { level: 1, parallel: 2 });
     writer.write(readFileSync(source));
     return await writer.finish();
   } finally {

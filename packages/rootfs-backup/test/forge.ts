@@ -34,7 +34,7 @@ export function forgeTar(entries: readonly Forged[]): Buffer {
 export async function forgeBlob(raw: Buffer, target: string, entries: number): Promise<VerifiableLayer> {
   const fd = openSync(target, "w");
   try {
-    const writer = new FrameWriter(fd, { level: 1, parallel: 1 });
+    await using writer = new FrameWriter(fd, { level: 1, parallel: 1 });
     writer.write(raw);
     return { ...(await writer.finish()), entries };
   } finally {

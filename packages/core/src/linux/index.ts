@@ -32,4 +32,5 @@ export {
   type XattrSetMode,
   type XattrTarget,
 } from "./xattr.ts";
+export { BackgroundSha256 } from "./sha256.ts";
 export { ZstdContext } from "./zstd.ts";

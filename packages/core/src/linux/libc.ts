@@ -80,6 +80,16 @@ export function libcFunction(
   };
 }
 
+/** Whether this process has the function. */
+export function isThere(call: LibcFunction): boolean {
+  try {
+    call.find();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** koffi carries errno over from the thread that ran the call. */
 function lastError(syscall: string, subject: string): LinuxError {
   const { koffi } = libc();

@@ -1,4 +1,4 @@
-import { libcFunction, type LibcFunction } from "./libc.ts";
+import { isThere, libcFunction } from "./libc.ts";
 
 const create = libcFunction("uintptr_t ZSTD_createCCtx(void)");
 const free = libcFunction("size_t ZSTD_freeCCtx(uintptr_t context)");
@@ -50,15 +50,5 @@ export class ZstdContext implements Disposable {
 
   [Symbol.dispose](): void {
     free.sync("zstd", this.#context);
-  }
-}
-
-/** Looking a missing function up throws. */
-function isThere(call: LibcFunction): boolean {
-  try {
-    call.find();
-    return true;
-  } catch {
-    return false;
   }
 }

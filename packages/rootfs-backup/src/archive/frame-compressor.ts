@@ -41,7 +41,7 @@ export class FrameCompressor implements Disposable {
 
   /** Only when no frame is at work. */
   [Symbol.dispose](): void {
-    for (const { context } of this.#slots) context[Symbol.dispose]();
+    for (const { context } of this.#slots.splice(0)) context[Symbol.dispose]();
   }
 
   #newSlot(): Slot | undefined {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { read } from "node:fs";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
+import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BlobDescriptor } from "./blob-descriptor.ts";
 import { plainFrames, type FrameFormat } from "./frame-format.ts";
@@ -26,16 +27,18 @@ export async function* readFrames(
   expected: WrittenBlob,
   format: FrameFormat = plainFrames,
 ): AsyncGenerator<Buffer, void> {
-  const raw = createHash("sha256");
-  let rawSize = 0;
+  const raw = new linux.BackgroundSha256();
+  let [rawSize, hashed] = [0, Promise.resolve()];
   for await (const frame of readStoredFrames(fd, expected, format)) {
-    raw.update(frame);
     rawSize += frame.length;
     if (rawSize > expected.rawSize)
       throw errors.ARCHIVE_CORRUPT(`archive is longer than the recorded ${expected.rawSize} bytes`);
+    // At most one frame waits for its digest while another is unpacked.
+    await hashed;
+    hashed = raw.update(frame);
     yield frame;
   }
-  const diffId = `sha256:${raw.digest("hex")}`;
+  const diffId = `sha256:${await raw.digest()}`;
   if (rawSize !== expected.rawSize || diffId !== expected.diffId)
     throw errors.ARCHIVE_CORRUPT(
       `archive is ${diffId} of ${rawSize} bytes, expected ${expected.diffId} of ${expected.rawSize}`,

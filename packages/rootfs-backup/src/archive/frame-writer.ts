@@ -1,8 +1,11 @@
-import { createHash } from "node:crypto";
-import { fsyncSync, writeSync } from "node:fs";
+import { fsyncSync, write as writeCallback } from "node:fs";
+import { promisify } from "node:util";
+import { linux } from "@aeon/core";
 import { FrameCompressor, type CompressedFrame } from "./frame-compressor.ts";
 import type { FramePlace, SealedFrames } from "./frame-format.ts";
 import type { FrameIndexWriter } from "./frame-index.ts";
+
+const write = promisify(writeCallback);
 
 /** Uncompressed bytes of a full frame of a layer. */
 const layerFrameSize = 4 * 1024 * 1024;
@@ -12,7 +15,7 @@ export const keptTogether = 1024 * 1024;
 export interface FrameWriterOptions {
   /** zstd level, 1…19. */
   readonly level: number;
-  /** Frames compressed at the same time, each on a thread of libuv's pool. */
+  /** Frames at work, compressed or written, on threads of libuv's pool. */
   readonly parallel: number;
   /** Uncompressed bytes of a full frame; default 4 MiB. */
   readonly frameSize?: number;
@@ -32,23 +35,17 @@ export interface WrittenBlob {
   readonly rawSize: number;
 }
 
-interface FrameInFlight {
-  readonly compressed: Promise<CompressedFrame>;
-  /** Its memory, to be used again. */
-  readonly memory: Buffer;
-  readonly place: FramePlace;
-}
-
 /**
  * Compresses into independent zstd frames with checksums and writes them to an open file. Taking bytes never
  * waits: callers have to {@link drain} after every frame or so, which bounds the memory.
  */
-export class FrameWriter {
+export class FrameWriter implements AsyncDisposable {
   readonly #fd: number;
   readonly #options: FrameWriterOptions;
-  readonly #raw = createHash("sha256");
-  readonly #stored = createHash("sha256");
-  readonly #inFlight: FrameInFlight[] = [];
+  readonly #raw = new linux.BackgroundSha256();
+  readonly #stored = new linux.BackgroundSha256();
+  /** One for every frame that is not written yet, in their order. */
+  readonly #inFlight: Promise<void>[] = [];
   readonly #free: Buffer[] = [];
   readonly #frameSize: number;
   readonly #compressor: FrameCompressor;
@@ -121,49 +118,70 @@ export class FrameWriter {
 
   /** Waits until there is room for another frame, and writes those that are done. */
   async drain(): Promise<void> {
-    while (this.isCongested) await this.#writeOldest();
+    while (this.isCongested) await this.#oldest();
   }
 
   /** Writes the rest and flushes the file to disk. */
   async finish(): Promise<WrittenBlob> {
     // Frames are started when more is to come, so there is a last one.
     if (this.#used > 0) this.#startFrame(true);
-    while (this.#inFlight.length > 0) await this.#writeOldest();
-    this.#compressor[Symbol.dispose]();
+    while (this.#inFlight.length > 0) await this.#oldest();
     fsyncSync(this.#fd);
+    const [digest, diffId] = [await this.#stored.digest(), await this.#raw.digest()];
     return {
-      digest: `sha256:${this.#stored.digest("hex")}`,
+      digest: `sha256:${digest}`,
       size: this.#size,
-      diffId: `sha256:${this.#raw.digest("hex")}`,
+      diffId: `sha256:${diffId}`,
       rawSize: this.#rawSize,
     };
+  }
+
+  /** Ends the work that is under way, so that the file can be closed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#inFlight);
+    this.#compressor[Symbol.dispose]();
   }
 
   #startFrame(last: boolean): void {
     const memory = this.#memory;
     const frame = memory.subarray(0, this.#used);
-    const compressed = this.#compressor.compress(frame);
-    // Handled where it is awaited; without this a failure before that would end the process.
-    compressed.catch(() => {});
     const place = { number: this.#frames, rawOffset: this.#rawSize, rawSize: frame.length, last };
-    this.#inFlight.push({ compressed, memory, place });
-    this.#raw.update(frame);
+    const work = [this.#compressor.compress(frame), this.#raw.update(frame)] as const;
+    const done = this.#store(Promise.all(work), memory, place, this.#inFlight.at(-1));
+    // Handled where it is awaited; without this a failure before that would end the process.
+    done.catch(() => {});
+    this.#inFlight.push(done);
     this.#rawSize += frame.length;
     this.#frames += 1;
     this.#memory = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#frameSize);
     this.#used = 0;
   }
 
-  async #writeOldest(): Promise<void> {
-    const frame = this.#inFlight.shift();
-    if (frame === undefined) return;
-    const compressed = await frame.compressed;
-    const bytes = this.#options.seal?.seal(compressed.bytes, frame.place) ?? compressed.bytes;
-    this.#free.push(frame.memory);
-    this.#options.index?.add(bytes, frame.place.rawSize);
-    for (let written = 0; written < bytes.length;) written += writeSync(this.#fd, bytes, written);
-    this.#stored.update(bytes);
+  /** Writes a compressed frame after those before it. */
+  async #store(
+    work: Promise<readonly [CompressedFrame, void]>,
+    memory: Buffer,
+    place: FramePlace,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
+    const [compressed] = await work;
+    this.#free.push(memory);
+    await before;
+    const { seal, index } = this.#options;
+    const bytes = seal?.seal(compressed.bytes, place) ?? compressed.bytes;
+    index?.add(bytes, place.rawSize);
+    await Promise.all([this.#stored.update(bytes), this.#write(bytes)]);
     this.#size += bytes.length;
     compressed.release();
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    for (let written = 0; written < bytes.length;)
+      written += (await write(this.#fd, bytes, written, bytes.length - written, null)).bytesWritten;
+  }
+
+  async #oldest(): Promise<void> {
+    await this.#inFlight[0];
+    void this.#inFlight.shift();
   }
 }

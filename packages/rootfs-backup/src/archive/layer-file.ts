@@ -54,8 +54,8 @@ export interface PackResult {
   readonly report: PackReport;
 }
 
-/** Frames that are compressed at a time: enough to keep two cores busy while the next one is filled. */
-const parallel = 3;
+/** Frames at work at a time: one is written while the others are compressed, as many as libuv's pool has threads. */
+const parallel = 4;
 
 /** Milliseconds between two reports of progress. */
 const progressMs = 200;
@@ -74,8 +74,8 @@ export async function packFile(
   using tocFile = newFile(files.toc);
   const frames = new FrameIndexWriter();
   const sealed = key && sealedParts(key);
-  const layer = new FrameWriter(layerFile.fd, { level, parallel, index: frames, seal: sealed?.layer });
-  const toc = new TocWriter(tocFile.fd, level, sealed?.toc);
+  await using layer = new FrameWriter(layerFile.fd, { level, parallel, index: frames, seal: sealed?.layer });
+  await using toc = new TocWriter(tocFile.fd, level, sealed?.toc);
   const timer = onProgress && setInterval(() => onProgress(layer.rawSize), progressMs);
   const report = await packLayer(source, { layer, toc }, request).finally(() => clearInterval(timer));
   const entries = Object.values(report.counts).reduce((sum, count) => sum + count, 0);

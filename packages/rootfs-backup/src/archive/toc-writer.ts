@@ -11,7 +11,7 @@ const frameSize = 1024 * 1024;
 const batch = 65_536;
 
 /** Writes a table of contents: JSON lines in zstd frames. Callers have to {@link drain} now and then. */
-export class TocWriter {
+export class TocWriter implements AsyncDisposable {
   readonly #frames: FrameWriter;
   #lines = `${JSON.stringify(tocFormat)}\n`;
 
@@ -35,6 +35,10 @@ export class TocWriter {
   finish(): Promise<WrittenBlob> {
     this.#flush();
     return this.#frames.finish();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#frames[Symbol.asyncDispose]();
   }
 
   #flush(): void {

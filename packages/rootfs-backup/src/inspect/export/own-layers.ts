@@ -82,7 +82,7 @@ const writeGzip: Encoder = async (raw, file, signal) => {
 
 const writeZstd: Encoder = async (raw, file, signal) => {
   await using handle = await open(file, "w", 0o600);
-  const writer = new FrameWriter(handle.fd, { level: 3, parallel: 2 });
+  await using writer = new FrameWriter(handle.fd, { level: 3, parallel: 2 });
   for await (const chunk of raw) {
     signal.throwIfAborted();
     writer.write(chunk);
