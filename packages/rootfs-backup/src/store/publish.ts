@@ -1,4 +1,5 @@
 import { backupId } from "@aeon/core";
+import { reached } from "../capture/steps.ts";
 import { errors } from "../errors.ts";
 import type { ObjectFacts, ObjectStore } from "../objects/object-store.ts";
 import type { BackupDocument, BackupDraft } from "./backup-document.ts";
@@ -34,6 +35,7 @@ export async function publishBackup(
     for (const { bytes, descriptor } of [made.config, made.manifest])
       await objects.create(layout.blob(folder, descriptor.digest), bytes, signal);
     const isNew = await objects.create(pointer, encodeJson(made.ref), signal);
+    reached("backup-named", draft.id);
     ref = isNew ? made.ref : await readRef(objects, pointer, folder, signal);
   }
   if (ref === undefined) throw errors.STORE_UNUSABLE(`backup ${draft.id} was removed while it was published`);
@@ -44,8 +46,10 @@ export async function publishBackup(
 /** The names that follow from `backups/<id>`; harmless to repeat. */
 export async function nameInChain(objects: ObjectStore, ref: BackupRef, signal: AbortSignal): Promise<Head> {
   await objects.create(layout.ref(ref.chain, ref.seq, ref.id), encodeJson(ref), signal);
+  reached("ref-stored", ref.id);
   const head = await moveHead(objects, ref.chain, (found) => advance(found, ref), signal);
   if (head === undefined) throw new Error(`HEAD of ${chainName(ref.chain)} was not moved`);
+  reached("head-moved", ref.id);
   return head;
 }
 
