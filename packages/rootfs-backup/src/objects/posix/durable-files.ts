@@ -18,9 +18,22 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Makes a folder below `root`, and waits until all names on the way are on disk. */
 export async function makeFolder(path: string, root: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await makeFolders(path);
   for (let folder = path; folder.length > root.length; folder = dirname(folder))
     await syncFolder(dirname(folder));
+}
+
+/** Node's own recursive mkdir calls a file system that cannot be written an absent folder. */
+async function makeFolders(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return;
+    if (errno !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolders(dirname(path));
+    await makeFolders(path);
+  }
 }
 
 /**

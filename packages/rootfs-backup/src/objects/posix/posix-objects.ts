@@ -41,6 +41,7 @@ class PosixObjects implements ObjectStore {
   readonly #writer: string;
   readonly #generations: Generations;
   #ready: Promise<StoreAbilities> | undefined;
+  #wasReady = false;
 
   constructor({ path, writer }: PosixObjectsOptions) {
     assertKey(writer);
@@ -124,6 +125,7 @@ class PosixObjects implements ObjectStore {
   async spool(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
     await this.ready();
+    await this.#assertThere();
     if ((await statOrAbsent(this.#spool)) === undefined) await makeFolder(this.#spool, this.location);
     return this.#spool;
   }
@@ -161,6 +163,7 @@ class PosixObjects implements ObjectStore {
   async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ObjectFacts, void> {
     assertPrefix(prefix);
     await this.ready();
+    await this.#assertThere();
     for await (const key of walk(this.location, prefix, signal)) {
       const facts = await this.stat(key, signal);
       if (facts !== undefined) yield facts;
@@ -171,6 +174,7 @@ class PosixObjects implements ObjectStore {
     assertPrefix(prefix);
     signal.throwIfAborted();
     await this.ready();
+    await this.#assertThere();
     yield* await foldersIn(join(this.location, prefix));
   }
 
@@ -192,18 +196,30 @@ class PosixObjects implements ObjectStore {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #prepare(): Promise<StoreAbilities> {
+    await this.#assertThere();
     await makeFolder(this.#spool, this.location);
     // What is right in the folder is of an earlier life; the spool is its owner's to clear.
     for (const entry of await readdir(this.#temporary, { withFileTypes: true }))
       if (!entry.isDirectory()) await unlink(join(this.#temporary, entry.name));
     await probe(this.#temporary, `probe-${randomBytes(6).toString("hex")}`);
+    this.#wasReady = true;
     return { compareAndSwap: true, warnings: await mountWarnings(this.location) };
+  }
+
+  /** A store that was there and is not has been unmounted or moved; one made anew would hide its backups. */
+  async #assertThere(): Promise<void> {
+    if (!this.#wasReady || (await statOrAbsent(join(this.location, "tmp"))) !== undefined) return;
+    this.#ready = undefined;
+    throw errors.STORE_UNUSABLE(`the store in ${this.location} is gone: is its file system still mounted?`, {
+      details: { path: this.location },
+    });
   }
 
   async #path(key: ObjectKey, signal: AbortSignal): Promise<string> {
     assertKey(key);
     signal.throwIfAborted();
     await this.ready();
+    await this.#assertThere();
     return join(this.location, key);
   }
 
