@@ -2,6 +2,7 @@ import { capability, type BackupId, type Capability, type ContainerId, type Name
 import type { Backup } from "./backup.ts";
 import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { DrainCall, DrainSummary } from "./capture/drain.ts";
+import type { ChainKey } from "./store/chain.ts";
 import type { Restore } from "./records/restore-records.ts";
 
 export interface RestoreRequest {
@@ -39,6 +40,11 @@ export interface BackupService {
    * or `RESTORE_TOO_LATE`.
    */
   requestRestore(request: RestoreRequest, signal: AbortSignal): Promise<Restore>;
+  /**
+   * Brings the last backup of a chain to this node, so that the container that continues it need not wait; gives its
+   * id, or undefined when the chain has none. The work goes on when the caller gives up, and the container joins it.
+   */
+  prefetch(chain: ChainKey, signal: AbortSignal): Promise<BackupId | undefined>;
   /** Newest first. */
   restores(signal: AbortSignal): Promise<readonly Restore[]>;
   /** Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND` or `BACKUP_NOT_STORED`. */

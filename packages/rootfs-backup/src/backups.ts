@@ -13,8 +13,11 @@ import type { BackupRecord } from "./records/backup-record.ts";
 import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
 import type { Restore, RestoreRecords } from "./records/restore-records.ts";
+import type { Continuations } from "./restore/continuations.ts";
 import type { RestoredLayers } from "./restore/restored-layers.ts";
 import type { BackupDocument } from "./store/backup-document.ts";
+import type { ChainKey } from "./store/chain.ts";
+import { within } from "./restore/within.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 
 export interface BackupsOptions {
@@ -29,6 +32,7 @@ export interface BackupsOptions {
   readonly layers: RestoredLayers;
   readonly registry: ContainerRegistry | undefined;
   /** The running containers that are kept. */
+  readonly continuations: Continuations;
   readonly kept: (signal: AbortSignal) => Promise<readonly KeptContainer[]>;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
@@ -146,6 +150,16 @@ export class Backups implements BackupService {
     const restore = await restores.request({ backupId, namespace, containerId, requestedAt: now() });
     this.#prefetch(backupId);
     return restore;
+  }
+
+  async prefetch(chain: ChainKey, signal: AbortSignal): Promise<BackupId | undefined> {
+    const { continuations, layers } = this.#options;
+    const tip = await continuations.find(chain, signal);
+    if (tip === undefined) return undefined;
+    const document = await this.documentOf(tip, signal);
+    const unpacked = Promise.all(document.layers.map((layer) => layers.ensure(layer, "trusted")));
+    await within(signal, unpacked);
+    return tip;
   }
 
   async restores(): Promise<readonly Restore[]> {

@@ -77,6 +77,15 @@ export const backupConfig = v.strictObject({
     ),
     [],
   ),
+  "restore-unavailable": v.optional(
+    v.pipe(
+      v.picklist(["wait", "fresh"]),
+      v.description(
+        "what a kept container gets while the store cannot be asked whether its workload has files: it does not start, or starts clean",
+      ),
+    ),
+    "wait",
+  ),
   "restore-form": v.optional(
     v.pipe(
       v.picklist(["extracted", "erofs"]),

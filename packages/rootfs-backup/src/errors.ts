@@ -190,6 +190,12 @@ export const errors = defineErrors({
     remedy:
       "Nothing; the layer is unpacked instead. Install erofs-utils, or set backup.restore-form to extracted.",
   },
+  RESTORE_UNAVAILABLE: {
+    code: "unavailable",
+    when: "The store does not tell whether a container's workload has files to restore, so the container does not start.",
+    remedy:
+      "Bring the store back and start the container again; or set the label backup.container.io/restore=never, or backup.restore-unavailable to fresh, to start clean.",
+  },
   START_DEFERRED: {
     code: "unavailable",
     when: "A container that may have files to restore is to start while the backup plugin is not running.",

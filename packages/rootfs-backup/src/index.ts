@@ -5,6 +5,7 @@ export type { Backup, BackupPhase } from "./backup.ts";
 export type { Restore, RestoreState } from "./records/restore-records.ts";
 export type { DefaultPolicy, OnRestart } from "./capture/policy.ts";
 export {
+  keyLabel,
   containersLabel,
   enabledLabel,
   excludeContainersLabel,
@@ -21,7 +22,7 @@ export { posixObjects, type PosixObjectsOptions } from "./objects/posix/posix-ob
 export type { LocalFile, ObjectFacts, ObjectStore, StoreAbilities } from "./objects/object-store.ts";
 export { backupStore, type BackupStoreOptions } from "./store/object-backup-store.ts";
 export type { BackupStore, ListFilter, Pin, StoredBackup, SweepReport } from "./store/backup-store.ts";
-export { chainOf, keyLabel, type ChainKey } from "./store/chain.ts";
+export { chainOf, type ChainKey } from "./store/chain.ts";
 export type { BackupRef } from "./store/backup-ref.ts";
 export type { Head } from "./store/head.ts";
 export type { BackupDocument, BackupIdentity, StoredLayer } from "./store/backup-document.ts";

@@ -41,6 +41,7 @@ import { FreezeRecords } from "./records/freeze-records.ts";
 import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
+import { Continuations } from "./restore/continuations.ts";
 import { ImageChange } from "./restore/image-change.ts";
 import { openLayers } from "./restore/open-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
@@ -102,7 +103,16 @@ async function start(
   const backend = context.find(snapshotBackend);
   const keptParts = { policy: config["default-policy"], registry, backend, pods, tasks };
   const kept = (signal: AbortSignal) => keptContainers(keptParts, signal);
-  const backups = new Backups({
+  const continuations: Continuations = new Continuations({
+    policy: config["default-policy"],
+    unavailable: config["restore-unavailable"],
+    store,
+    backups: records,
+    pods,
+    documentOf: (id, signal) => backups.documentOf(id, signal),
+    log,
+  });
+  const backups: Backups = new Backups({
     records,
     restores,
     bindings,
@@ -113,6 +123,7 @@ async function start(
     layers,
     registry,
     kept,
+    continuations,
     log,
     now,
   });
@@ -178,6 +189,7 @@ async function start(
       backend,
       backups: records,
       bindings,
+      pods,
       staging,
       worker,
       tasks,
@@ -200,6 +212,7 @@ async function start(
     layers,
     restarts,
     documentOf: (id, signal) => backups.documentOf(id, signal),
+    continuations,
     imageChange: new ImageChange({ worker, otherwise: config["on-image-change"], log }),
     pods,
     log,

@@ -107,7 +107,7 @@ export class Capturer {
       return undefined;
     const layer = await layerOf(key, context);
     const binding = boundTo(bindings.get(key), info);
-    const found = { key, parts, info, layer, entry, binding };
+    const found = { key, parts, info, layer, entry: pods.named(entry), binding };
     if (!existsSync(layer.upperdir)) return this.#recover(found);
     staging.assertSameDevice(layer.upperdir);
     if (binding === undefined && isEmptyFolder(layer.upperdir)) return undefined;

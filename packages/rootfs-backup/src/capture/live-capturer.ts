@@ -23,6 +23,7 @@ import type { Freezer } from "./freezer.ts";
 import { newBackup } from "./new-backup.ts";
 import { Slots } from "./slots.ts";
 import { containerKey } from "./snapshot-key.ts";
+import type { Pods } from "./pods.ts";
 import type { Staging } from "./staging.ts";
 import { reached } from "./steps.ts";
 import { mayWrite, type Tasks } from "./tasks.ts";
@@ -59,6 +60,7 @@ export interface LiveCapturerOptions {
   readonly backend: Snapshotter | undefined;
   readonly backups: BackupRecords;
   readonly bindings: BindingRecords;
+  readonly pods: Pods;
   readonly staging: Staging;
   readonly worker: ArchiveWorker;
   readonly tasks: Tasks | undefined;
@@ -176,7 +178,7 @@ export class LiveCapturer implements AsyncDisposable {
     consistency: Consistency,
     signal: AbortSignal,
   ): Promise<NewBackup> {
-    const { backend, bindings, staging, now } = this.#options;
+    const { backend, bindings, pods, staging, now } = this.#options;
     const { snapshotKey: key } = entry;
     const parts = containerKey(key);
     const context = backend && { backend, caller: {}, signal };
@@ -190,7 +192,7 @@ export class LiveCapturer implements AsyncDisposable {
     staging.assertSameDevice(layer.upperdir);
     const binding = boundTo(bindings.get(key), info);
     return newBackup(
-      { key, parts, info, layer, entry, binding },
+      { key, parts, info, layer, entry: pods.named(entry), binding },
       { trigger, consistency, final: false },
       now(),
     );

@@ -1,6 +1,6 @@
 import type { ContainerEntry, ContainerRegistry, Labels } from "@aeon/core";
 import type { PodRecords } from "../records/pod-records.ts";
-import { labelPrefix } from "./labels.ts";
+import { keyLabel, labelPrefix } from "./labels.ts";
 
 /** What pods ask for, from their sandboxes, also after those have gone. */
 export class Pods {
@@ -20,6 +20,13 @@ export class Pods {
     if (uid === undefined) return {};
     const sandbox = this.#registry?.ofPod(uid).find((each) => each.sandbox);
     return { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+  }
+
+  /** The entry with the name of its workload among its labels, when its pod gives one and it has none itself. */
+  named<Entry extends ContainerEntry | undefined>(entry: Entry): Entry {
+    const key = this.labelsOf(entry)[keyLabel];
+    if (entry === undefined || key === undefined || entry.labels[keyLabel] !== undefined) return entry;
+    return { ...entry, labels: { ...entry.labels, [keyLabel]: key } };
   }
 
   /** Keeps what a pod asks for when its sandbox goes before its containers do. */

@@ -13,6 +13,7 @@ import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
+import { keyLabel } from "./labels.ts";
 import { newBackup } from "./new-backup.ts";
 import type { Pods } from "./pods.ts";
 import { mustKeep, onRestartOf, type DefaultPolicy, type OnRestart } from "./policy.ts";
@@ -74,7 +75,7 @@ export class Restarts {
     this.#options = options;
   }
 
-  /** A container of a pod whose task is about to start; undefined for all others. */
+  /** A container of a pod, or of a named workload, whose task is about to start; undefined for all others. */
   async starting(key: SnapshotKey, { caller, signal }: Context): Promise<ContainerEntry | undefined> {
     const { policy, registry } = this.#options;
     // While a container is being made its calls carry a lease, and nobody knows yet whose it is.
@@ -82,7 +83,8 @@ export class Restarts {
     if (containerKey(key) === undefined) return undefined;
     const known = registry.bySnapshot(key);
     const entry = known?.containerId === undefined ? await registry.learn(key, signal) : known;
-    return entry?.pod === undefined || entry.sandbox ? undefined : entry;
+    if (entry === undefined || entry.sandbox) return undefined;
+    return entry.pod !== undefined || entry.labels[keyLabel] !== undefined ? entry : undefined;
   }
 
   /**
@@ -221,7 +223,7 @@ export class Restarts {
   }
 
   async #ofSnapshot({ key, entry, info }: Earlier, context: Context): Promise<Left | undefined> {
-    const { bindings, backups, log, now, onSettled } = this.#options;
+    const { pods, bindings, backups, log, now, onSettled } = this.#options;
     const parts = containerKey(key);
     if (parts === undefined || entry === undefined || info === undefined) return undefined;
     await this.#assertEnded(entry, context.signal);
@@ -234,7 +236,7 @@ export class Restarts {
       consistency: "exact",
       final: true,
     } as const;
-    const backup = newBackup({ key, parts, info, layer, entry, binding }, how, now());
+    const backup = newBackup({ key, parts, info, layer, entry: pods.named(entry), binding }, how, now());
     await backups.settle(backup);
     reached("settled", backup.id);
     log.info({ snapshot: key, backup: backup.id, trigger: backup.trigger }, "writable layer is final");

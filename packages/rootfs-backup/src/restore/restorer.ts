@@ -4,6 +4,7 @@ import {
   errorMessage,
   isAeonError,
   toAeonError,
+  type BackupId,
   type ContainerEntry,
   type ContainerRegistry,
   type ContainerState,
@@ -22,10 +23,12 @@ import { errors } from "../errors.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import type { Restore, RestoreRecords } from "../records/restore-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
+import type { Continuations } from "./continuations.ts";
 import { dressUpperdir } from "./dress-upperdir.ts";
 import type { ImageChange, Verdict } from "./image-change.ts";
 import { layeredMounts, workdirOf } from "./layered-mounts.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
+import { within } from "./within.ts";
 
 export interface RestorerOptions {
   readonly registry: ContainerRegistry | undefined;
@@ -35,6 +38,7 @@ export interface RestorerOptions {
   readonly restarts: Restarts;
   /** A backup, once it is stored; waits for one that is still being packed. */
   readonly documentOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<BackupDocument>;
+  readonly continuations: Continuations;
   readonly imageChange: ImageChange;
   readonly pods: Pods;
   readonly log: Logger;
@@ -116,7 +120,7 @@ export class Restorer {
     return work;
   }
 
-  /** A container that replaces one of its pod stands on what that one left. */
+  /** A container that replaces one of its pod stands on what that one left, any other on what its workload left. */
   async #inherit(entry: ContainerEntry, target: Target): Promise<Binding | undefined> {
     const { restarts, restores, now } = this.#options;
     const { info, upper, context } = target;
@@ -124,9 +128,24 @@ export class Restorer {
     if ((await readdir(upper.upperdir)).length > 0) return undefined;
     const inheritance = await restarts.inherit(entry, info, upper, context);
     if (inheritance?.kind === "in-place") return this.#stack(inheritance, target);
-    if (inheritance?.kind !== "backup" || id === undefined) return undefined;
-    const wish = { backupId: inheritance.backup, namespace, containerId: id, requestedAt: now() };
+    if (inheritance?.kind === "clean" || id === undefined) return undefined;
+    const backupId = inheritance?.backup ?? (await this.#continued(entry, target));
+    if (backupId === undefined) return undefined;
+    const wish = { backupId, namespace, containerId: id, requestedAt: now() };
     return this.#restore(await restores.request(wish), target);
+  }
+
+  /** What the container's workload left, on whatever node; a failure is shown in the container's state. */
+  async #continued(entry: ContainerEntry, { key, info, context }: Target): Promise<BackupId | undefined> {
+    const { continuations } = this.#options;
+    const chain = continuations.chainOf(entry, info.labels);
+    if (chain === undefined) return undefined;
+    try {
+      return await within(context.signal, continuations.tip(chain, context.signal));
+    } catch (error) {
+      this.#transition(key, "failed", errorMessage(error));
+      throw error;
+    }
   }
 
   async #stack(
@@ -245,21 +264,6 @@ export class Restorer {
     registry?.transition(key, state, failure).catch((error: unknown) => {
       log.debug({ snapshot: key, state, error: errorMessage(error) }, "container state not changed");
     });
-  }
-}
-
-/** Waits for work that goes on without the caller. */
-async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  // When the caller gives up nobody else may be left to hear of a failure.
-  work.catch(() => {});
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

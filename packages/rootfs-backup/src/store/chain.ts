@@ -1,8 +1,6 @@
 import * as v from "valibot";
+import { keyLabel } from "../capture/labels.ts";
 import type { BackupIdentity } from "./backup-document.ts";
-
-/** Containers that have the same value here in one namespace continue each other. */
-export const keyLabel = "backup.container.io/key";
 
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(1024));
 
