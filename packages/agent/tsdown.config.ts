@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { defineConfig, type Rolldown } from "tsdown";
 import { copyAddon } from "../../tools/koffi-addon.ts";
@@ -69,6 +70,13 @@ function finish(outDir: string): void {
   writeFileSync(join(outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
 }
 
+/** The entry of a package that names its modules only in the field `module`. */
+function modulesOf(name: string): string {
+  return createRequire(import.meta.url)
+    .resolve(name)
+    .replace("/umd/", "/esm/");
+}
+
 /** The agent and the programs it starts, with everything they need, so that the folder can be copied to a host. */
 export default defineConfig({
   entry: {
@@ -89,7 +97,13 @@ export default defineConfig({
   fixedExtension: false,
   outputOptions: { chunkFileNames: "[name].js" },
   deps: { alwaysBundle: [/.*/], onlyBundle: false },
-  inputOptions: { resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] } },
+  inputOptions: {
+    resolve: {
+      conditionNames: ["@aeon/source", "import", "node", "default"],
+      // Its usual entry asks for its parts in a way that no bundler sees.
+      alias: { "jsonc-parser": modulesOf("jsonc-parser") },
+    },
+  },
   plugins: [withoutLazyProperties(), withoutCluster(), escapeNonAscii()],
   hooks: { "build:done": ({ options }) => finish(options.outDir) },
 });

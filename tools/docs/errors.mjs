@@ -47,6 +47,7 @@ const relays = new Set([
   "packages/core/src/error.ts",
   "packages/aeonctl/src/client.ts",
   "packages/containerd/src/grpc/status.ts",
+  "packages/containerd/src/ttrpc/connection.ts",
   "packages/rootfs-backup/src/worker/archive-worker.ts",
   "packages/snapshotter/src/hooks/failure.ts",
   "packages/snapshotter/src/server/status.ts",

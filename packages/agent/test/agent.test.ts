@@ -43,7 +43,14 @@ test("starts, serves its pages and sockets, stops on SIGTERM and leaves nothing"
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   const ready = await readiness(url);
   expect(ready).toMatchObject({ status: 200, ready: true });
-  expect(ready.plugins.map(({ name }) => name)).toEqual(["snapshotter", "backup", "linux", "http", "admin"]);
+  expect(ready.plugins.map(({ name }) => name)).toEqual([
+    "snapshotter",
+    "backup",
+    "hooks",
+    "linux",
+    "http",
+    "admin",
+  ]);
   const metrics = await (await fetch(`${url}/metrics`)).text();
   expect(metrics).toContain('aeon_plugin_ready{plugin="snapshotter"} 1');
   expect(metrics).toMatch(/nodejs_eventloop_lag_p99_seconds \d/);

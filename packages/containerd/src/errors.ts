@@ -77,4 +77,14 @@ export const errors = defineErrors({
     when: "A gRPC request is not valid protobuf, or a text in it is not valid UTF-8.",
     remedy: "Correct the client; the message says what the decoder met.",
   },
+  TTRPC_MESSAGE_TOO_LARGE: {
+    code: "resource-exhausted",
+    when: "A message over ttrpc is larger than 4 MiB, which no end of it accepts.",
+    remedy: "Send less at once; for hooks, use fewer or smaller rules.",
+  },
+  TTRPC_METHOD_UNKNOWN: {
+    code: "unimplemented",
+    when: "A ttrpc peer calls a method that is not served.",
+    remedy: "Nothing has to be done: a runtime then uses an older form of the call.",
+  },
 });

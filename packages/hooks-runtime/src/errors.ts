@@ -88,4 +88,9 @@ export const errors = defineErrors({
     when: "The toolkit is to be uninstalled while engines are configured to use it.",
     remedy: "Run `container-hooks-ctk runtime unconfigure` for the engines that the message names first.",
   },
+  NRI_UNAVAILABLE: {
+    code: "unavailable",
+    when: "No container runtime answers on the NRI socket; containers start without injected hooks meanwhile.",
+    remedy: "Turn NRI on in the runtime (off by default in containerd 1.7), or set hooks.nri to false.",
+  },
 });

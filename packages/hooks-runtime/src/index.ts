@@ -1,5 +1,6 @@
 export type { Answer, Condition, Reason, TextFact } from "./rules/condition.ts";
 export type { ContainerFacts } from "./rules/container-facts.ts";
+export { hooksConfig, type HooksConfig } from "./config.ts";
 export { errors } from "./errors.ts";
 export {
   matcherFor,
@@ -14,6 +15,7 @@ export type { Plan } from "./rules/plan.ts";
 export type { RuleSources } from "./rules/rule-files.ts";
 export { openRuleStore, type RuleStore, type RuleStoreOptions } from "./rules/rule-store.ts";
 export type { Hook, Hooks, Mount, Rule } from "./rules/rule.ts";
+export { hooksPlugin } from "./plugin.ts";
 export { compileState } from "./runtime/compile-state.ts";
 export type { CompiledPlan } from "./runtime/compiled-plan.ts";
 export { launcherPath, writeLauncher, type WriteLauncherOptions } from "./runtime/write-launcher.ts";

@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -39,6 +39,21 @@ test("follows its files and keeps the last good rules while they are broken", as
 
   rmSync(file());
   await expect.poll(() => store.plan.rules).toEqual([]);
+});
+
+test("folders that do not exist yet are waited for", async () => {
+  const sources = { file: join(folder, "a/b/hooks.json"), hooksD: [join(folder, "d")] };
+  await using store = await openRuleStore({ sources });
+  expect(store.failure).toBeUndefined();
+  mkdirSync(join(folder, "a/b"), { recursive: true });
+  writeFileSync(sources.file, hooks("/one"), { mode: 0o644 });
+  await expect.poll(() => store.plan.rules).toHaveLength(1);
+  mkdirSync(join(folder, "d"));
+  const rule = { version: "1.0.0", hook: { path: "/two" }, when: { always: true }, stages: ["poststop"] };
+  writeFileSync(join(folder, "d/x.json"), JSON.stringify(rule), { mode: 0o644 });
+  await expect.poll(() => store.plan.rules).toHaveLength(2);
+  rmSync(join(folder, "d"), { recursive: true });
+  await expect.poll(() => store.plan.rules).toHaveLength(1);
 });
 
 test("broken at the start: no rules, a failure, and both heal", async () => {

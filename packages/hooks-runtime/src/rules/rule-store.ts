@@ -1,4 +1,4 @@
-import { watch, type FSWatcher } from "node:fs";
+import { existsSync, watch, type FSWatcher } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorMessage, silentLogger, type Logger } from "@aeon/core";
@@ -36,7 +36,7 @@ class WatchingRuleStore implements RuleStore {
   readonly #options: RuleStoreOptions;
   readonly #log: Logger;
   readonly #stop = new AbortController();
-  readonly #watchers: readonly FSWatcher[];
+  #watchers: readonly FSWatcher[] = [];
   #plan = compilePlan([]);
   #failure: string | undefined;
   #waiting = false;
@@ -45,8 +45,7 @@ class WatchingRuleStore implements RuleStore {
   constructor(options: RuleStoreOptions) {
     this.#options = options;
     this.#log = options.log ?? silentLogger;
-    const { file, hooksD } = options.sources;
-    this.#watchers = [dirname(file), ...hooksD].flatMap((folder) => this.#watch(folder));
+    this.#arm();
   }
 
   get plan(): Plan {
@@ -78,6 +77,14 @@ class WatchingRuleStore implements RuleStore {
     await this.#settling;
   }
 
+  /** A folder that does not exist yet is waited for in the closest one above it. */
+  #arm(): void {
+    for (const watcher of this.#watchers) watcher.close();
+    const { file, hooksD } = this.#options.sources;
+    const folders = new Set([dirname(file), ...hooksD].map(existingFolder));
+    this.#watchers = [...folders].flatMap((folder) => this.#watch(folder));
+  }
+
   #watch(folder: string): readonly FSWatcher[] {
     try {
       const watcher = watch(folder, { persistent: false }, () => this.#changed());
@@ -101,7 +108,12 @@ class WatchingRuleStore implements RuleStore {
     const stopped = await delay(settleMs, false, { signal, ref: false }).catch(() => true);
     this.#waiting = false;
     await previous;
+    if (!stopped) this.#arm();
     // Failures are kept and logged by reload.
     if (!stopped) await this.reload().catch(() => {});
   }
+}
+
+function existingFolder(folder: string): string {
+  return existsSync(folder) || folder === dirname(folder) ? folder : existingFolder(dirname(folder));
 }

@@ -1,5 +1,6 @@
 import type { Node } from "jsonc-parser";
 import type { ContainerFacts } from "../rules/container-facts.ts";
+import { isOwnMount } from "./own-mounts.ts";
 import { member, stringMap, stringOf, type SpecText } from "./spec-text.ts";
 
 /** Annotations under which engines tell a fact, the most specific first. */
@@ -12,17 +13,6 @@ const annotationNames = {
 } as const;
 const roleNames = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
 const labelsName = "io.kubernetes.cri-o.Labels";
-
-/** Bind mounts that engines add to every container. */
-const ownMounts = new Set([
-  "/etc/hostname",
-  "/etc/hosts",
-  "/etc/resolv.conf",
-  "/dev/shm",
-  "/dev/termination-log",
-  "/run/.containerenv",
-  "/run/secrets",
-]);
 
 /** What a config.json tells about its container. */
 export function specFacts(spec: SpecText): ContainerFacts {
@@ -56,7 +46,7 @@ function labelsOf(text: string | undefined): Readonly<Record<string, string>> | 
 
 function hasBindMounts(spec: SpecText): boolean {
   return (member(spec.root, "mounts")?.children ?? []).some(
-    (mount) => isBind(spec, mount) && !ownMounts.has(stringOf(spec, member(mount, "destination")) ?? ""),
+    (mount) => isBind(spec, mount) && !isOwnMount(stringOf(spec, member(mount, "destination")) ?? ""),
   );
 }
 

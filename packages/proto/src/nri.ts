@@ -1,0 +1,1 @@
+export * from "./gen/nri/v1alpha1/nri_pb.ts";

@@ -1,0 +1,1 @@
+export * from "./gen/ttrpc/v1/ttrpc_pb.ts";
