@@ -24,8 +24,8 @@ const snapshots: Names = async (agent) => {
 
 /** Arguments whose values the agent knows, by command and argument. */
 const fromAgent: readonly (readonly [command: string, argument: string, names: Names])[] = [
-  ...["show", "wait", "files", "cat", "diff", "verify", "export", "pin", "unpin", "rm"].flatMap((verb) =>
-    ["backup", "backups"].map((noun) => [`${noun} ${verb}`, "backup", backups] as const),
+  ...["show", "wait", "files", "cat", "diff", "verify", "export", "pin", "unpin", "rm"].map(
+    (verb) => [`backup ${verb}`, "backup", backups] as const,
   ),
   ["restore", "backup", backups],
   ["snapshots usage", "name", snapshots],

@@ -9,7 +9,7 @@ import { createProgram } from "./program.ts";
 export async function run(args: readonly string[], streams: CliStreams): Promise<number> {
   const program = createProgram(streams);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(completable(args), { from: "user" });
     return exitCodes.ok;
   } catch (error) {
     // commander has said it already.
@@ -18,4 +18,11 @@ export async function run(args: readonly string[], streams: CliStreams): Promise
     streams.stderr.write(`aeonctl: ${printable(message)} [${reason}]\n`);
     return exitCodeOf(code);
   }
+}
+
+/** The completion library knows commands by one name. */
+function completable(args: readonly string[]): readonly string[] {
+  if (args[0] !== "complete") return args;
+  const alias = args.indexOf("backups");
+  return alias === -1 ? args : args.with(alias, "backup");
 }
