@@ -266,6 +266,23 @@ test("two nodes that go on from the same backup both keep theirs, and the later 
   expect(head?.seq).toBeGreaterThanOrEqual(2);
 });
 
+test("backups of one running container follow each other, though none was made from another", async () => {
+  using dir = temporary();
+  await using store = open(dir.path);
+  const layers = [await put(store, "a")];
+  const chain = { tenant: "default", workload: "web", container: "main" };
+  await store.putBackup(draftOf("live", layers, { createdAt: 2e18 }), signal);
+  await store.putBackup(draftOf("late", layers, { createdAt: 3e18 }), signal);
+  // One that was taken before it and stored after it.
+  await store.putBackup(draftOf("early", layers, { createdAt: 1e18 }), signal);
+  expect(await store.head(chain, signal)).toMatchObject({
+    seq: 3,
+    epoch: 1,
+    tip: { backup: "late" },
+    diverged: [],
+  });
+});
+
 test("a removed backup is gone, and HEAD goes back to the newest that stays", async () => {
   using dir = temporary();
   await using store = open(dir.path);

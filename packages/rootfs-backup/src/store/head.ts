@@ -11,7 +11,12 @@ const mention = {
   node: fields.node,
   createdAt: fields.createdAt,
 };
-const tip = v.object({ ...mention, manifest: descriptorSchema });
+const tip = v.object({
+  ...mention,
+  /** Of the container's snapshot: several backups of it are not made from each other and still follow each other. */
+  snapshotKey: fields.identity.entries.snapshotKey,
+  manifest: descriptorSchema,
+});
 /** A backup that is not in the history of the one that HEAD names. */
 const divergent = v.object(mention);
 
@@ -33,13 +38,16 @@ export type Tip = v.InferOutput<typeof tip>;
 
 const mostDiverged = 16;
 
-const tipOf = ({ id, seq, node, createdAt, manifest }: BackupRef): Tip => ({
+const tipOf = ({ id, seq, node, createdAt, identity, manifest }: BackupRef): Tip => ({
   backup: id,
   seq,
   node,
   createdAt,
+  snapshotKey: identity.snapshotKey,
   manifest,
 });
+
+const isSameContainer = (a: Tip, b: Tip): boolean => a.node === b.node && a.snapshotKey === b.snapshotKey;
 
 const isLater = (a: Tip, b: Tip): boolean => {
   const difference = BigInt(a.createdAt) - BigInt(b.createdAt);
@@ -47,7 +55,7 @@ const isLater = (a: Tip, b: Tip): boolean => {
 };
 
 /**
- * The HEAD after a backup was published. It follows its history; when the backup was made from another one than
+ * The HEAD after a backup was published. It follows its history, and the later of two backups of one container; when the backup was made from another one than
  * the tip, both stay and the one made later becomes the tip. The same HEAD when there is nothing to change.
  */
 export function advance(head: Head | undefined, ref: BackupRef): Head {
@@ -60,11 +68,15 @@ export function advance(head: Head | undefined, ref: BackupRef): Head {
   const isHistory = ref.parent === head.tip.backup;
   if (isHistory)
     return { ...head, seq: seqs, epoch: head.epoch + (head.tip.node === ref.node ? 0 : 1), tip: next };
+  if (isSameContainer(next, head.tip))
+    return isLater(next, head.tip) ? { ...head, seq: seqs, tip: next } : withSeq(head, seqs);
   const [winner, loser] = isLater(next, head.tip) ? [next, head.tip] : [head.tip, next];
-  const { manifest: _, ...lost } = loser;
+  const { manifest: _m, snapshotKey: _s, ...lost } = loser;
   const diverged = [...head.diverged, lost].slice(-mostDiverged);
   return { ...head, seq: seqs, epoch: head.epoch + 1, tip: winner, diverged };
 }
+
+const withSeq = (head: Head, seq: number): Head => (head.seq === seq ? head : { ...head, seq });
 
 /** The HEAD without a backup that is removed; `remaining` is the newest of those that stay. */
 export function withdraw(head: Head, removed: string, remaining: BackupRef | undefined): Head {
