@@ -96,7 +96,10 @@ describe.each(containerdVersions)("containers restarted in their pod by containe
         call.signal,
       );
       await kubelet.cri.runtime.startContainer({ containerId: id });
-      expect(difference(last, await treeOf(id))).toEqual([]);
+      // Backups leave out the files that the runtime makes for its own mounts, so they are new.
+      const stubs = /^"\.\/etc(?:\/(?:hosts|hostname|resolv\.conf))?":/;
+      const differences = difference(last, await treeOf(id));
+      expect(differences.filter((line) => !stubs.test(line))).toEqual([]);
       await later.remove(id);
     },
   );
