@@ -57,7 +57,12 @@ describe.each(containerdVersions)("containerd %s", (version) => {
 
   test("CRI: a handler of its own; rules see pod, image and annotations", async () => {
     await using setup = await noting();
-    await using node = await startCriNode({ version, handlers: { aeon: setup.toolkit.launcher } });
+    const runtimeClass = await readFile(
+      join(import.meta.dirname, "../../../deploy/runtime-class.yaml"),
+      "utf8",
+    );
+    const handler = /^handler: (\S+)$/m.exec(runtimeClass)?.[1] ?? "";
+    await using node = await startCriNode({ version, handlers: { [handler]: setup.toolkit.launcher } });
     const hook = (name: string) => ({ createRuntime: [{ path: setup.note, args: ["note", name] }] });
     await setup.toolkit.rules({
       version: 1,
@@ -79,9 +84,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
       ],
     });
     const pod = { name: "web-1", namespace: "shop", annotations: { "example.org/hook": "on" } };
-    expect(await node.runPod({ ...pod, handler: "aeon" }, ["sh", "-c", '[ "$SEEN" = yes ] && exit 3'])).toBe(
-      3,
-    );
+    expect(await node.runPod({ ...pod, handler }, ["sh", "-c", '[ "$SEEN" = yes ] && exit 3'])).toBe(3);
     expect((await setup.notes()).map((line) => line.split(" ")[0])).toEqual([
       "sandbox",
       "pod",

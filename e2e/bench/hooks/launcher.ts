@@ -1,0 +1,140 @@
+import { execFile } from "node:child_process";
+import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { compileState, launcherPath, toolkitPaths, writeLauncher } from "@aeon/hooks-runtime";
+import { run, withFileLock } from "@aeon/standalone";
+import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
+import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
+import { median } from "../statistics.ts";
+
+const execute = promisify(execFile);
+const workspace = join(import.meta.dirname, "../../..");
+/** A life of a container: what containerd calls for `ctr run --rm`. */
+const life =
+  '"$1" --root "$2" create --bundle "$3" --pid-file "$3/pid" b </dev/null >/dev/null 2>&1 && "$1" --root "$2" start b; "$1" --root "$2" delete b 2>/dev/null; "$1" --root "$2" delete --force b';
+const calls = 'i=0; while [ $i -lt 20 ]; do "$1" state b; i=$((i+1)); done';
+
+/** What stands between containerd and runc: container-hooks-runtime against runc itself. */
+export async function* launcher({ signal, progress, quick }: BenchmarkContext): AsyncIterable<Row> {
+  const rounds = quick ? 3 : 60;
+  await using folder = await temporaryFolder("bench");
+  const runc = await debianFile("runc", "usr/sbin/runc");
+  const bundle = await makeBundle(folder.path, runc);
+  const hooks = { createRuntime: [{ path: "/bin/true" }] };
+  await bundlePrograms(signal);
+  const plain = [runc, join(folder.path, "state"), bundle.plain];
+  const setups = {
+    none: await install(join(folder.path, "none"), runc, {}),
+    static: await install(join(folder.path, "static"), runc, hooks),
+    conditional: await install(join(folder.path, "conditional"), runc, {
+      version: 1,
+      rules: [{ name: "a", when: { commands: "true$" }, hooks }],
+    }),
+  };
+  const kinds = ["none", "static", "conditional"] as const;
+  const times = { none: [] as number[], static: [] as number[], conditional: [] as number[] };
+  const peers = { none: [] as number[], static: [] as number[], conditional: [] as number[] };
+  for (let round = -1; round < rounds; round++) {
+    signal.throwIfAborted();
+    if (round % 10 === 0) progress(`lives, round ${round + 1} of ${rounds}`);
+    for (const kind of kinds) {
+      const peer = await timed(life, [...plain.slice(0, 2), kind === "none" ? bundle.plain : bundle.hooked]);
+      await writeFile(join(bundle.plain, "config.json"), bundle.spec);
+      const own = await timed(life, [setups[kind], join(folder.path, "state"), bundle.plain]);
+      await writeFile(join(bundle.plain, "config.json"), bundle.spec);
+      if (round < 0) continue;
+      times[kind].push(own);
+      peers[kind].push(peer);
+    }
+  }
+  yield row({
+    name: "life of four calls without rules, added",
+    unit: "ms",
+    value: added(times.none, peers.none),
+  });
+  yield row({
+    name: "life of four calls with an unconditional hook, added to the same hook in the spec",
+    unit: "ms",
+    value: added(times.static, peers.static),
+    goal: { of: "value", atMost: 6.6 },
+  });
+  yield row({
+    name: "life of four calls with a conditional hook, added to the same hook in the spec",
+    unit: "ms",
+    value: added(times.conditional, peers.conditional),
+  });
+  yield* passThrough(join(folder.path, "true"), rounds);
+}
+
+/** A program that does nothing in the place of runc leaves the launcher's own time. */
+async function* passThrough(folder: string, rounds: number): AsyncIterable<Row> {
+  const program = "/bin/true";
+  const installed = await install(folder, program, {});
+  const own: number[] = [];
+  const peer: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    peer.push((await timed(calls, [program])) / 20);
+    own.push((await timed(calls, [installed])) / 20);
+  }
+  yield row({
+    name: "any other call, added",
+    unit: "ms",
+    value: median(own) - median(peer),
+    goal: { of: "value", atMost: 1 },
+  });
+}
+
+/** Neighbours in time are compared, so that what else the machine does cancels out. */
+const added = (own: readonly number[], peer: readonly number[]): number =>
+  median(own.map((value, index) => value - (peer[index] ?? 0)));
+
+async function timed(script: string, args: readonly string[]): Promise<number> {
+  const from = performance.now();
+  await execute("/bin/sh", ["-c", script, "sh", ...args]);
+  return performance.now() - from;
+}
+
+async function install(prefix: string, runtime: string, rules: object): Promise<string> {
+  const paths = toolkitPaths(prefix);
+  for (const name of ["etc/container-hooks", "usr/bin"]) await mkdir(join(prefix, name), { recursive: true });
+  await writeFile(paths.config, `[container-hooks-runtime]\nruntimes = [${JSON.stringify(runtime)}]\n`);
+  await writeFile(paths.hooks, JSON.stringify(rules), { mode: 0o644 });
+  const helper = [
+    process.execPath,
+    join(workspace, "packages/hooks-runtime/dist/bin/container-hooks-helper.js"),
+  ];
+  await writeLauncher({ paths, prefix, helper, searchPath: "" });
+  await compileState(paths);
+  return launcherPath(paths);
+}
+
+async function makeBundle(folder: string, runc: string) {
+  const plain = join(folder, "plain");
+  const hooked = join(folder, "hooked");
+  for (const name of ["bin", "proc", "dev", "sys"])
+    await mkdir(join(plain, "rootfs", name), { recursive: true });
+  await copyFile(await debianFile("busybox-static", "bin/busybox"), join(plain, "rootfs/bin/busybox"));
+  await symlink("busybox", join(plain, "rootfs/bin/true"));
+  await run(runc, ["spec", "--bundle", plain]);
+  await mkdir(hooked);
+  await symlink("../plain/rootfs", join(hooked, "rootfs"));
+  const spec = JSON.parse(await readFile(join(plain, "config.json"), "utf8")) as Record<string, object>;
+  Object.assign(spec["process"] ?? {}, { args: ["true"], terminal: false });
+  const text = JSON.stringify(spec);
+  await writeFile(join(plain, "config.json"), text);
+  const rootfs = { ...spec["root"], path: join(plain, "rootfs") };
+  const hooks = { createRuntime: [{ path: "/bin/true" }] };
+  await writeFile(join(hooked, "config.json"), JSON.stringify({ ...spec, root: rootfs, hooks }));
+  return { plain, hooked, spec: text };
+}
+
+async function bundlePrograms(signal: AbortSignal): Promise<void> {
+  await withFileLock(join(testCache, "bundle.lock"), async () => {
+    await run(join(workspace, "node_modules/.bin/nx"), ["run", "@aeon/hooks-runtime:bundle"], {
+      cwd: workspace,
+      signal,
+      env: { ...process.env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1" },
+    });
+  });
+}
