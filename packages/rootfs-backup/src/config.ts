@@ -1,9 +1,20 @@
 import { absolutePath, byteSize } from "@aeon/core";
 import * as v from "valibot";
+import { s3Config } from "./objects/s3/s3-config.ts";
 import { isExclusion } from "./archive/exclusions.ts";
 
 const whole = (least: number, most: number) =>
   v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most));
+
+const posixStoreConfig = v.strictObject({
+  type: v.optional(
+    v.pipe(v.literal("posix"), v.description("kind of store: a folder (posix) or a bucket (s3)")),
+    "posix",
+  ),
+  path: v.optional(
+    v.pipe(absolutePath(), v.description("folder of the store; below the plugin's own folder if absent")),
+  ),
+});
 
 /** The table `[backup]` of the configuration file. */
 export const backupConfig = v.strictObject({
@@ -121,15 +132,7 @@ export const backupConfig = v.strictObject({
     ),
     8,
   ),
-  store: v.optional(
-    v.strictObject({
-      type: v.optional(v.pipe(v.literal("posix"), v.description("kind of store")), "posix"),
-      path: v.optional(
-        v.pipe(absolutePath(), v.description("folder of the store; below the plugin's own folder if absent")),
-      ),
-    }),
-    {},
-  ),
+  store: v.optional(v.variant("type", [posixStoreConfig, s3Config]), { type: "posix" }),
 });
 
 export type BackupConfig = v.InferOutput<typeof backupConfig>;

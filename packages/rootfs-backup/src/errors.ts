@@ -141,6 +141,11 @@ export const errors = defineErrors({
     remedy:
       "Check the credentials and their rights to list, read, write and delete below backup.store.prefix, and this node's clock.",
   },
+  STORE_CREDENTIALS_INVALID: {
+    code: "failed-precondition",
+    when: "No credentials of the store are found, or their file cannot be read.",
+    remedy: "Set backup.store.credentials-file to a JSON file, an AWS credentials file or a mounted Secret.",
+  },
   RECORD_MALFORMED: {
     code: "data-loss",
     when: "A row of the backup plugin's own database does not hold what aeon wrote there.",

@@ -19,6 +19,9 @@ export class TransportError extends Error {
 /** Statuses that the S3 client would drop without reading their bodies, which leaks the connection. */
 const passingStatuses: ReadonlySet<number> = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
+/** Further requests wait for one of these connections. */
+const maxSockets = 32;
+
 type Callback = (response: http.IncomingMessage) => void;
 
 /**
@@ -34,8 +37,8 @@ export class Transport implements Disposable {
   constructor(secure: boolean, timeouts: S3Timeouts, ca: string | undefined) {
     this.#module = secure ? https : http;
     this.#agent = secure
-      ? new https.Agent({ keepAlive: true, ...(ca !== undefined && { ca }) })
-      : new http.Agent({ keepAlive: true });
+      ? new https.Agent({ keepAlive: true, maxSockets, ...(ca !== undefined && { ca }) })
+      : new http.Agent({ keepAlive: true, maxSockets });
     this.#timeouts = timeouts;
   }
 

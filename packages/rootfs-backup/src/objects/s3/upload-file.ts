@@ -31,7 +31,7 @@ interface FinishedPart {
 }
 
 /** Codes of an unfinished upload that is gone or cannot be completed: only a new one helps. */
-const lostCodes = ["NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"];
+const lostCodes = ["NoSuchUpload", "NoSuchKey", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"];
 
 /**
  * Stores a file under a key that stands for its content. What the store has already is not sent again: neither the
