@@ -47,7 +47,7 @@ import { openLayers } from "./restore/open-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
 import { Squasher } from "./restore/squasher.ts";
-import { posixObjects } from "./objects/posix/posix-objects.ts";
+import { openObjects, storeTable } from "./objects/open-objects.ts";
 import { backupStore } from "./store/object-backup-store.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
@@ -92,8 +92,7 @@ async function start(
   const restores = new RestoreRecords(database);
   const bindings = new BindingRecords(database);
   const staging = await Staging.open(config.staging ?? join(root, "staging"));
-  const storePath = config.store.path ?? join(root, "store");
-  const objects = posixObjects({ path: storePath, writer: writerName(root) });
+  const objects = openObjects({ config: config.store, root, writer: writerName(root), log });
   const store = life.use(backupStore({ objects, log }));
   const layers = life.use(await openLayers({ context, store, worker }));
   const metrics = new BackupMetrics(context.metrics);
@@ -118,7 +117,7 @@ async function start(
     bindings,
     staging,
     store,
-    storeTable: { ...config.store, path: storePath },
+    storeTable: storeTable(config.store, root),
     keyFile: config.encryption["key-file"],
     layers,
     registry,

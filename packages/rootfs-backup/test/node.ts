@@ -38,11 +38,11 @@ import {
   backupPlugin,
   backupService,
   backupStore,
-  posixObjects,
   type BackupService,
   type StoredLayer,
   type WorkerCommand,
 } from "../src/index.ts";
+import { openObjects } from "../src/objects/open-objects.ts";
 
 export const space = namespace("default");
 
@@ -198,7 +198,12 @@ export async function startPlugin({
 
 const stored = ({ store }: v.InferInput<typeof backupConfig>, root: string) =>
   backupStore({
-    objects: posixObjects({ path: store?.path ?? join(root, "backup/store"), writer: "reader" }),
+    objects: openObjects({
+      config: v.parse(backupConfig, { store }).store,
+      root: join(root, "backup"),
+      writer: "reader",
+      log: silentLogger,
+    }),
     log: silentLogger,
   });
 

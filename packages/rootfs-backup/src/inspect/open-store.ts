@@ -1,11 +1,12 @@
 import { readFile, stat } from "node:fs/promises";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { peekConfig, silentLogger } from "@aeon/core";
 import * as v from "valibot";
 import { parseKeyFile, type EncryptionKey } from "../archive/encryption-key.ts";
 import { backupConfig } from "../config.ts";
 import { errors } from "../errors.ts";
+import { openObjects } from "../objects/open-objects.ts";
 import { posixObjects } from "../objects/posix/posix-objects.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import { backupStore } from "../store/object-backup-store.ts";
@@ -79,9 +80,18 @@ function parseTable(table: unknown): StoreTable {
   );
 }
 
-async function openTable({ path }: StoreTable, root: string): Promise<BackupStore> {
-  return openFolder(path ?? join(root, "backup", "store"));
+async function openTable(config: StoreTable, root: string): Promise<BackupStore> {
+  const own = join(root, "backup");
+  if (config.type === "posix") return openFolder(config.path ?? join(own, "store"));
+  const writer = writerName();
+  const spool = join(tmpdir(), `aeon-${writer}`);
+  return backupStore({
+    objects: openObjects({ config, root: own, writer, log: silentLogger, spool }),
+    log: silentLogger,
+  });
 }
+
+const writerName = (): string => `inspect-${hostname()}-${process.pid}`;
 
 async function openLocation(location: string): Promise<BackupStore> {
   if (location === "")
@@ -99,6 +109,5 @@ async function openFolder(path: string): Promise<BackupStore> {
       `${path} holds no backups; name the folder that backup.store.path names, which has a folder t in it`,
       { details: { path } },
     );
-  const writer = `inspect-${hostname()}-${process.pid}`;
-  return backupStore({ objects: posixObjects({ path, writer }), log: silentLogger });
+  return backupStore({ objects: posixObjects({ path, writer: writerName() }), log: silentLogger });
 }

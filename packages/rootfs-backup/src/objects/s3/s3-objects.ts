@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit, { type LimitFunction } from "p-limit";
 import type {
@@ -144,6 +144,8 @@ class S3Objects implements ObjectStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#client[Symbol.dispose]();
+    // Stays where anything is in it.
+    await rmdir(this.#options.spool).catch(() => {});
   }
 
   async #put(
