@@ -1,4 +1,4 @@
-import { absolutePath, byteSize } from "@aeon/core";
+import { absolutePath, byteSize, duration } from "@aeon/core";
 import * as v from "valibot";
 import { s3Config } from "./objects/s3/s3-config.ts";
 import { isExclusion } from "./archive/exclusions.ts";
@@ -15,6 +15,9 @@ const posixStoreConfig = v.strictObject({
     v.pipe(absolutePath(), v.description("folder of the store; below the plugin's own folder if absent")),
   ),
 });
+/** Without it, it keeps nothing and removes nothing. */
+const rule = <Schema extends v.GenericSchema>(schema: Schema, description: string) =>
+  v.optional(v.pipe(schema, v.description(description)));
 
 /** The table `[backup]` of the configuration file. */
 export const backupConfig = v.strictObject({
@@ -131,6 +134,30 @@ export const backupConfig = v.strictObject({
       ),
     ),
     8,
+  ),
+  retention: v.optional(
+    v.strictObject({
+      "keep-last": rule(whole(0, 100_000), "backups of a chain that stay: the last ones"),
+      "keep-hourly": rule(whole(0, 100_000), "the newest backup of each of so many hours stays"),
+      "keep-daily": rule(whole(0, 100_000), "the newest backup of each of so many days (UTC) stays"),
+      "keep-weekly": rule(whole(0, 100_000), "the newest backup of each of so many weeks stays"),
+      "max-age": rule(duration(), "older backups go, except the newest of a chain and pinned ones"),
+      "max-bytes": rule(byteSize(), "the oldest backups of a chain go until the others need no more"),
+      grace: v.optional(
+        v.pipe(duration(), v.description("how long the data of removed backups stays in the store")),
+        "24h",
+      ),
+      interval: v.optional(
+        v.pipe(
+          duration(),
+          v.description(
+            "how often backups are removed by these rules and their data is swept from the store",
+          ),
+        ),
+        "6h",
+      ),
+    }),
+    {},
   ),
   store: v.optional(v.variant("type", [posixStoreConfig, s3Config]), { type: "posix" }),
 });

@@ -35,6 +35,7 @@ import { errors } from "./errors.ts";
 import { PackQueue } from "./queue/pack-queue.ts";
 import { Packer } from "./queue/packer.ts";
 import { reconcile } from "./queue/reconcile.ts";
+import { present } from "./records/backup-record.ts";
 import { BackupRecords } from "./records/backup-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
 import { FreezeRecords } from "./records/freeze-records.ts";
@@ -48,7 +49,9 @@ import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
 import { Squasher } from "./restore/squasher.ts";
 import { openObjects, storeTable } from "./objects/open-objects.ts";
+import { Housekeeping } from "./store/housekeeping.ts";
 import { backupStore } from "./store/object-backup-store.ts";
+import type { RetentionRules } from "./store/retention.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
 export interface BackupPluginOptions {
@@ -60,6 +63,8 @@ export interface BackupPluginOptions {
 const sweepIntervalMs = 3_600_000;
 const layerGraceMs = 3_600_000;
 const metricsIntervalMs = 10_000;
+/** How often a node asks whether it is its turn to tidy the store. */
+const housekeepingIntervalMs = 600_000;
 
 /** Captures writable layers when containers go, stores them, and restores them into new containers. */
 export const backupPlugin = (options: BackupPluginOptions = {}): Plugin<typeof backupConfig> =>
@@ -229,6 +234,18 @@ async function start(
       log.warn({ error: errorMessage(error) }, "unused layers not removed");
     });
   });
+  const housekeeping = life.use(
+    new Housekeeping({
+      store,
+      records,
+      rules: retentionRules(config.retention),
+      intervalMs: config.retention.interval,
+      graceMs: config.retention.grace,
+      log,
+      onForgotten: (id) => backups.changed(id),
+    }),
+  );
+  life.every(housekeepingIntervalMs, () => housekeeping.start());
   life.use(
     new Scheduler({
       registry,
@@ -266,6 +283,18 @@ class PartialLifetime extends Lifetime {
 function assertRoot(root: string): void {
   if (root.includes(","))
     throw errors.BACKUP_ROOT_INVALID(`${root} holds a comma, which overlay mount options cannot express`);
+}
+
+function retentionRules(config: BackupConfig["retention"]): RetentionRules {
+  const rules = {
+    keepLast: config["keep-last"],
+    keepHourly: config["keep-hourly"],
+    keepDaily: config["keep-daily"],
+    keepWeekly: config["keep-weekly"],
+    maxAgeMs: config["max-age"],
+    maxBytes: config["max-bytes"],
+  };
+  return present(rules);
 }
 
 /** One name for the one agent that may run on this root of this host. */

@@ -85,7 +85,11 @@ test("an old spool of another writer is swept, its folder too; that writer can s
   const file = join(await other.spool(signal), "left");
   writeFileSync(file, "left");
   utimesSync(file, 1, 1);
+  for (const folder of ["tmp/three/spool", "tmp/three"]) utimesSync(join(path, folder), 1, 1);
+  await other.stat("swept/none", signal);
   expect(await store.sweepUnfinished(3_600_000, signal)).toBe(1);
+  utimesSync(join(path, "tmp/three"), 1, 1);
+  expect(await store.sweepUnfinished(3_600_000, signal)).toBe(0);
   expect(existsSync(join(path, "tmp/three"))).toBe(false);
   expect(await other.create("swept/a", Buffer.from("a"), signal)).toBe(true);
   expect(existsSync(await other.spool(signal))).toBe(true);

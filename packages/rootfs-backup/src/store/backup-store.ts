@@ -5,6 +5,7 @@ import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./bac
 import type { BackupRef } from "./backup-ref.ts";
 import type { ChainKey } from "./chain.ts";
 import type { Head } from "./head.ts";
+import type { RetentionRules } from "./retention.ts";
 
 /** What a store says of a backup that it holds. */
 export interface StoredBackup {
@@ -97,6 +98,12 @@ export interface BackupStore extends AsyncDisposable {
   pins(tenant: string, signal: AbortSignal): Promise<readonly Pin[]>;
   /** Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED`. */
   removeBackup(id: BackupId, signal: AbortSignal): Promise<void>;
+  /** Whether a backup has a name; cheaper than {@link getBackup}. */
+  hasBackup(id: BackupId, tenant: string, signal: AbortSignal): Promise<boolean>;
+  /** Removes the backups that the rules let go, in every chain; gives their ids. `now` is in milliseconds. */
+  retain(rules: RetentionRules, now: number, signal: AbortSignal): Promise<readonly BackupId[]>;
+  /** Whether it is this node's turn to tidy the store: gives the store's time in milliseconds, else undefined. */
+  claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined>;
   /** Deletes data that nothing names, in all tenants; several nodes may do so at once, and publish meanwhile. */
   sweep(options: SweepOptions): Promise<SweepReport>;
 }

@@ -13,7 +13,9 @@ import type {
   SweepOptions,
   SweepReport,
 } from "./backup-store.ts";
+import { applyRetention } from "./apply-retention.ts";
 import { isSameChain, type ChainKey } from "./chain.ts";
+import { claimSweep } from "./claim-sweep.ts";
 import { copyLayer } from "./copy-layer.ts";
 import { advance, type Head } from "./head.ts";
 import { layout } from "./layout.ts";
@@ -25,6 +27,7 @@ import { newestRef, publishBackup } from "./publish.ts";
 import { previewSweep } from "./preview-sweep.ts";
 import { readImage } from "./read-image.ts";
 import { removeBackup } from "./remove-backup.ts";
+import type { RetentionRules } from "./retention.ts";
 import { sweepTenant } from "./sweep-tenant.ts";
 
 const defaultGraceMs = 24 * 3_600_000;
@@ -144,6 +147,18 @@ class ObjectBackupStore implements BackupStore {
 
   removeBackup(id: BackupId, signal: AbortSignal): Promise<void> {
     return removeBackup(this.#objects, id, signal);
+  }
+
+  async hasBackup(id: BackupId, tenant: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#objects.stat(layout.pointer(layout.tenant(tenant), id), signal)) !== undefined;
+  }
+
+  retain(rules: RetentionRules, now: number, signal: AbortSignal): Promise<readonly BackupId[]> {
+    return applyRetention(this.#objects, rules, now, signal);
+  }
+
+  claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined> {
+    return claimSweep(this.#objects, intervalMs, signal);
   }
 
   async sweep({ signal, graceMs = defaultGraceMs, dryRun = false }: SweepOptions): Promise<SweepReport> {

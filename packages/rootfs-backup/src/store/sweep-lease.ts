@@ -17,11 +17,11 @@ const leaseSchema = v.object({ graceMs: v.pipe(v.number(), v.minValue(0)) });
 const intentSchema = v.object({ blobs: v.array(v.string()) });
 
 /** How long others respect a lease, and how long its owner goes on deleting. */
-export const leaseMs = 1_800_000;
-export const deletingMs = 1_200_000;
+const leaseMs = 900_000;
+export const deletingMs = 600_000;
 /** How long an intent of a process that died keeps its blobs. */
-export const intentMs = 86_400_000;
-const pollMs = 500;
+const intentMs = 86_400_000;
+const pollMs = 200;
 
 /** An object that is there for as long as some work lasts. */
 export interface Notice extends AsyncDisposable {
@@ -59,7 +59,10 @@ export const postIntent = (
   signal: AbortSignal,
 ): Promise<Notice> => post(objects, layout.intents(folder), { blobs }, signal);
 
-/** Waits until no sweep is under way that could delete blobs as old as those. Times are the store's. */
+/**
+ * Waits for the sweeps under way that could delete blobs as old as those. Sweeps that begin later see the caller's
+ * intent. Times are the store's.
+ */
 export async function awaitSweeps(
   objects: ObjectStore,
   folder: string,
@@ -67,25 +70,30 @@ export async function awaitSweeps(
   signal: AbortSignal,
 ): Promise<void> {
   const startedAt = performance.now();
-  while (await mayBeSwept(objects, folder, now + performance.now() - startedAt, oldest, signal))
+  const begun = await leasesOver(objects, folder, oldest, signal);
+  for (;;) {
+    const time = now + performance.now() - startedAt;
+    const left = await leasesOver(objects, folder, oldest, signal);
+    if (![...left].some(([key, since]) => begun.has(key) && since > time - leaseMs)) return;
     await delay(pollMs, undefined, { signal });
+  }
 }
 
-async function mayBeSwept(
+/** Leases of sweeps that may delete blobs as old as those, and when they began. */
+async function leasesOver(
   objects: ObjectStore,
   folder: string,
-  now: number,
   oldest: number,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<ReadonlyMap<ObjectKey, number>> {
+  const leases = new Map<ObjectKey, number>();
   for await (const { key, modifiedAt } of objects.list(layout.sweeps(folder), signal)) {
     const since = modifiedAt.getTime();
-    if (since < now - leaseMs) continue;
     const lease = await readJson(objects, key, leaseSchema, signal);
     // A second more, since some stores keep times by the second.
-    if (lease !== undefined && oldest <= since - lease.value.graceMs + 1000) return true;
+    if (lease !== undefined && oldest <= since - lease.value.graceMs + 1000) leases.set(key, since);
   }
-  return false;
+  return leases;
 }
 
 /** Digests that publishers are about to name; old intents are given apart, to be deleted. */

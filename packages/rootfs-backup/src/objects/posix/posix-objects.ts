@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, open, readdir, unlink } from "node:fs/promises";
+import { copyFile, open, readdir, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, errorMessage } from "@aeon/core";
 import { errors } from "../../errors.ts";
@@ -141,8 +141,12 @@ class PosixObjects implements ObjectStore {
       await this.#adopt(file, path);
     }
     const stored = await statOrAbsent(path);
-    if (stored === undefined || Number(stored.size) !== size)
-      throw errors.BACKUP_DAMAGED(`${path} is not there with ${size} bytes after it was stored`, {
+    if (stored === undefined)
+      throw errors.LAYER_MISSING(`${path} is not there any more, and neither is ${file}`, {
+        details: { path, file },
+      });
+    if (Number(stored.size) !== size)
+      throw errors.BACKUP_DAMAGED(`${path} has ${stored.size} bytes, expected ${size}`, {
         details: { path, size },
       });
     onProgress?.(size);
@@ -243,12 +247,12 @@ class PosixObjects implements ObjectStore {
   /** A file of another file system cannot be linked; it is copied first. */
   async #adopt(file: string, path: string): Promise<void> {
     try {
-      await publish(file, path, this.location);
+      if (!(await publish(file, path, this.location))) await touch(path);
     } catch (error) {
       if (errnoOf(error) !== "EXDEV") throw error;
       const copy = this.#newName();
       await copyFlushed(file, copy);
-      await publish(copy, path, this.location);
+      if (!(await publish(copy, path, this.location))) await touch(path);
       await removeFile(file);
     }
   }
@@ -262,6 +266,14 @@ interface Versioned {
 
 const versionOf = ({ ino, size, mtimeNs }: Versioned): string => `f${ino}-${size}-${mtimeNs}`;
 const generationVersion = (number: number): string => `g${number}`;
+
+/** A file that is used again counts as new, so that it is not swept before it is named. */
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch((error: unknown) => {
+    if (!isAbsence(error)) throw error;
+  });
+}
 
 async function copyFlushed(from: string, to: string): Promise<void> {
   await copyFile(from, to, constants.COPYFILE_EXCL);

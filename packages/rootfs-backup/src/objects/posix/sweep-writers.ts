@@ -21,7 +21,11 @@ export async function sweepWriters(
   for (const writer of await readdir(path)) {
     if (writer === own) continue;
     for (const folder of [join(path, writer, "spool"), join(path, writer)]) {
+      const facts = await statOrAbsent(folder);
+      if (facts === undefined) continue;
       removed += await sweepFolder(folder, before, signal);
+      // The folder of a writer that is at work stays, also while it is empty.
+      if (facts.mtimeNs >= before) continue;
       await rmdir(folder).catch((error: unknown) => {
         if (!isAbsence(error) && errnoOf(error) !== "ENOTEMPTY") throw error;
       });

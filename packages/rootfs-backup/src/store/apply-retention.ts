@@ -1,0 +1,90 @@
+import { backupId, isAeonError, type BackupId } from "@aeon/core";
+import type { ObjectStore } from "../objects/object-store.ts";
+import { compareRefs, type BackupRef } from "./backup-ref.ts";
+import { layout } from "./layout.ts";
+import { refsBelow } from "./list-refs.ts";
+import { readHead } from "./move-head.ts";
+import { idsIn, tenantFolders } from "./names.ts";
+import { removeRef } from "./remove-backup.ts";
+import { expired, type Retainable, type RetentionRules } from "./retention.ts";
+
+/** Removes the backups that the rules let go, in every chain; gives their ids. `now` is in milliseconds. */
+export async function applyRetention(
+  objects: ObjectStore,
+  rules: RetentionRules,
+  now: number,
+  signal: AbortSignal,
+): Promise<readonly BackupId[]> {
+  if (Object.values(rules).every((rule) => rule === undefined)) return [];
+  const removed: BackupId[] = [];
+  for (const folder of await tenantFolders(objects, signal)) {
+    const pins = new Set<string>();
+    for await (const id of idsIn(objects, layout.pins(folder), signal)) pins.add(id);
+    for await (const prefix of chainPrefixes(objects, folder, signal)) {
+      const chain = await readChain(objects, folder, prefix, signal);
+      const gone = await goneOf(objects, chain, { pins, rules, now, signal });
+      for (const ref of chain)
+        if (gone.has(ref.id) && (await remove(objects, ref, signal))) removed.push(backupId(ref.id));
+    }
+  }
+  return removed;
+}
+
+async function* chainPrefixes(
+  objects: ObjectStore,
+  folder: string,
+  signal: AbortSignal,
+): AsyncGenerator<string, void> {
+  const workloads = layout.workloads(folder);
+  for await (const workload of objects.folders(workloads, signal))
+    for await (const container of objects.folders(`${workloads}${workload}/`, signal))
+      yield `${workloads}${workload}/${container}/refs/`;
+}
+
+/** The oldest first. */
+async function readChain(
+  objects: ObjectStore,
+  folder: string,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<readonly BackupRef[]> {
+  const chain: BackupRef[] = [];
+  for await (const ref of refsBelow(objects, folder, prefix, signal)) chain.push(ref);
+  return chain.toSorted(compareRefs);
+}
+
+interface Rules {
+  readonly pins: ReadonlySet<string>;
+  readonly rules: RetentionRules;
+  readonly now: number;
+  readonly signal: AbortSignal;
+}
+
+async function goneOf(
+  objects: ObjectStore,
+  chain: readonly BackupRef[],
+  { pins, rules, now, signal }: Rules,
+): Promise<ReadonlySet<string>> {
+  const [first] = chain;
+  // One backup always stays.
+  if (first === undefined || chain.length === 1) return new Set();
+  const tip = (await readHead(objects, first.chain, signal))?.head.tip?.backup;
+  const retainable = chain.map(({ id, createdAt, blobs }): Retainable => ({
+    id,
+    createdAt: Number(BigInt(createdAt) / 1_000_000n),
+    isPinned: pins.has(id) || id === tip,
+    blobs,
+  }));
+  return expired(retainable, rules, now);
+}
+
+/** False when it was pinned meanwhile. */
+async function remove(objects: ObjectStore, ref: BackupRef, signal: AbortSignal): Promise<boolean> {
+  try {
+    await removeRef(objects, ref, signal);
+    return true;
+  } catch (error) {
+    if (isAeonError(error, "BACKUP_PINNED")) return false;
+    throw error;
+  }
+}

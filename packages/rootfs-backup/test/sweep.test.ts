@@ -1,0 +1,202 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { backupId, silentLogger } from "@aeon/core";
+import { expect, test } from "vitest";
+import { backupStore, posixObjects, type BackupStore, type StoredLayer } from "../src/index.ts";
+import { layout } from "../src/store/layout.ts";
+import { postIntent } from "../src/store/sweep-lease.ts";
+import { draftOf, layerOf, putLayer, type MadeBackup } from "./make-backup.ts";
+import { filesBelow, scratch, type Scratch } from "./scratch.ts";
+
+const { signal } = new AbortController();
+const day = 24 * 3_600_000;
+
+const open = (dir: Scratch, writer = "node"): BackupStore =>
+  backupStore({ objects: posixObjects({ path: dir.at("store"), writer }), log: silentLogger });
+
+async function publish(
+  store: BackupStore,
+  id: string,
+  contents: readonly string[],
+  made: MadeBackup = {},
+): Promise<readonly StoredLayer[]> {
+  const layers = contents.map((content) => layerOf(content, made.tenant ?? "default", id));
+  for (const [index, layer] of layers.entries()) await putLayer(store, layer, contents[index] ?? "");
+  await store.putBackup(draftOf(id, layers, made), signal);
+  return layers;
+}
+
+/** Makes everything in the store that old. */
+function age(dir: Scratch, ms: number): void {
+  const time = (Date.now() - ms) / 1000;
+  for (const file of filesBelow(dir.at("store/t"))) utimesSync(file, time, time);
+}
+
+const has = (dir: Scratch, { digest }: { readonly digest: string }): boolean =>
+  existsSync(dir.at("store", layout.blob("default", digest)));
+
+test("deletes only what is old and unnamed, and shared layers stay", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  const [shared, lost] = await publish(store, "one", ["shared", "lost"]);
+  await publish(store, "two", ["shared", "own"], { parent: "one" });
+  const stray = layerOf("stray", "default", "none");
+  await putLayer(store, stray, "stray");
+  await store.removeBackup(backupId("one"), signal);
+  if (shared === undefined || lost === undefined) throw new Error("no layers");
+  expect(await store.sweep({ signal })).toMatchObject({ blobs: 0, complete: true });
+  age(dir, 2 * day);
+  // Manifest, configuration and the three blobs of `lost`; three blobs of `stray`.
+  expect(await store.sweep({ signal })).toMatchObject({ blobs: 8, complete: true });
+  expect([shared, lost, stray].map((layer) => has(dir, layer))).toEqual([true, false, false]);
+  const stored = await store.getBackup(backupId("two"), signal);
+  for (const layer of stored?.document.layers ?? []) {
+    await using _ = await store.openLayer(layer, signal);
+  }
+  expect(await store.sweep({ signal })).toMatchObject({ blobs: 0, complete: true });
+  expect(filesBelow(dir.at("store/t/default/removed"))).toEqual([]);
+  expect(filesBelow(dir.at("store/t/default/sweeps"))).toEqual([]);
+});
+
+test("data of a removed backup stays for the grace, counted from its removal", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  const [layer] = await publish(store, "one", ["a"]);
+  if (layer === undefined) throw new Error("no layer");
+  age(dir, 30 * day);
+  await store.removeBackup(backupId("one"), signal);
+  await store.sweep({ signal });
+  expect(has(dir, layer)).toBe(true);
+  age(dir, 30 * day);
+  await store.sweep({ signal });
+  expect(has(dir, layer)).toBe(false);
+});
+
+test("what is being published stays, and so does what only HEAD names", async () => {
+  using dir = scratch();
+  await using objects = posixObjects({ path: dir.at("store"), writer: "other" });
+  await using store = open(dir);
+  const [layer] = await publish(store, "one", ["a"]);
+  if (layer === undefined) throw new Error("no layer");
+  const coming = layerOf("coming", "default", "two");
+  await putLayer(store, coming, "coming");
+  age(dir, 30 * day);
+  {
+    await using _ = await postIntent(objects, "default", [coming.digest], signal);
+    await store.sweep({ signal });
+    expect(has(dir, coming)).toBe(true);
+  }
+  rmSync(dir.at("store/t/default/backups/one.json"));
+  rmSync(dir.at("store/t/default/w/web/main/refs/00000001-one.json"));
+  await store.sweep({ signal });
+  expect([has(dir, coming), has(dir, layer)]).toEqual([false, true]);
+});
+
+test("a publication that was cut off is finished, and nothing goes while a name cannot be read", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  await publish(store, "one", ["a"]);
+  const ref = dir.at("store/t/default/w/web/main/refs/00000001-one.json");
+  rmSync(ref);
+  rmSync(dir.at("store/t/default/w/web/main/.HEAD.json"), { recursive: true });
+  rmSync(dir.at("store/t/default/w/web/main/HEAD.json"));
+  await store.sweep({ signal });
+  expect(existsSync(ref)).toBe(true);
+  const chain = { tenant: "default", workload: "web", container: "main" };
+  expect((await store.head(chain, signal))?.tip?.backup).toBe("one");
+  const stray = layerOf("stray", "default", "none");
+  await putLayer(store, stray, "stray");
+  age(dir, 30 * day);
+  writeFileSync(ref, "{");
+  expect(await store.sweep({ signal })).toMatchObject({ blobs: 0, complete: false });
+  expect(has(dir, stray)).toBe(true);
+});
+
+test("retention goes by chain, spares pins and the tip, and leaves what others need", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  const now = 1_800_000_000_000;
+  for (let index = 0; index < 6; index += 1)
+    await publish(
+      store,
+      `b${index}`,
+      Array.from({ length: index + 1 }, (_, layer) => `layer ${layer}`),
+      {
+        createdAt: BigInt(now - (6 - index) * day) * 1_000_000n,
+        ...(index > 0 && { parent: `b${index - 1}` }),
+      },
+    );
+  await publish(store, "other", ["x"], { workload: "db", createdAt: 1n });
+  await store.pin(backupId("b1"), "kept", signal);
+  expect(await store.retain({}, now, signal)).toEqual([]);
+  expect((await store.retain({ keepLast: 2 }, now, signal)).toSorted()).toEqual(["b0", "b2", "b3"]);
+  const ids: string[] = [];
+  for await (const { id } of store.list({}, signal)) ids.push(id);
+  expect(ids.toSorted()).toEqual(["b1", "b4", "b5", "other"]);
+  age(dir, 30 * day);
+  await store.sweep({ signal });
+  const last = await store.getBackup(backupId("b5"), signal);
+  expect(last?.document.layers).toHaveLength(6);
+  for (const layer of last?.document.layers ?? []) {
+    await using _ = await store.openLayer(layer, signal);
+  }
+});
+
+test("only one of several nodes tidies per interval", async () => {
+  using dir = scratch();
+  await using one = open(dir, "one");
+  await using two = open(dir, "two");
+  const claims = await Promise.all([one, two, one, two].map((store) => store.claimSweep(60_000, signal)));
+  expect(claims.filter((claim) => claim !== undefined)).toHaveLength(1);
+  expect(await two.claimSweep(0, signal)).toBeDefined();
+});
+
+const seconds = Number(process.env["AEON_SWEEP_SECONDS"] ?? 8);
+
+test.for([0, 1500])(
+  "two nodes that publish, remove and sweep at once lose nothing that is named (grace %i ms)",
+  { timeout: 120_000 + seconds * 1000 },
+  async (grace) => {
+    using dir = scratch();
+    const run = async (node: string): Promise<{ published: number; removed: number; swept: number }> => {
+      const script = join(import.meta.dirname, "sweep-child.ts");
+      const args = [
+        "--conditions=@aeon/source",
+        script,
+        dir.at("store"),
+        node,
+        String(seconds * 1000),
+        String(grace),
+      ];
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+      const [output, [code]] = await Promise.all([text(child.stdout), once(child, "close")]);
+      expect(code, `node ${node} ended well`).toBe(0);
+      return JSON.parse(output) as { published: number; removed: number; swept: number };
+    };
+    const counts = (await Promise.allSettled([run("a"), run("b")])).map((each) => {
+      if (each.status === "rejected") throw each.reason;
+      return each.value;
+    });
+    console.log("published, removed, swept:", JSON.stringify(counts));
+    await using store = open(dir);
+    let whole = 0;
+    for await (const { id } of store.list({}, signal)) {
+      const stored = await store.getBackup(backupId(id), signal);
+      for (const layer of stored?.document.layers ?? []) {
+        await using _ = await store.openLayer(layer, signal);
+        for (const each of [layer.index, layer.toc])
+          await store.readBlob("default", each, { offset: 0, length: each.size }, signal);
+      }
+      expect(stored, `${id} by its id`).toBeDefined();
+      whole += 1;
+    }
+    const sum = (name: "published" | "removed" | "swept") =>
+      counts.reduce((all, count) => all + count[name], 0);
+    expect(whole).toBe(sum("published") - sum("removed"));
+    expect(sum("published")).toBeGreaterThan(10);
+    expect(sum("swept")).toBeGreaterThan(10);
+  },
+);
