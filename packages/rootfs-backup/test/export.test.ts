@@ -19,6 +19,8 @@ import {
 } from "@aeon/testkit";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseKeyFile } from "../src/archive/encryption-key.ts";
+import { layerFormats } from "../src/archive/frame-format.ts";
 import { readFrames } from "../src/archive/frame-reader.ts";
 import { packFile } from "../src/archive/layer-file.ts";
 import {
@@ -58,16 +60,18 @@ const changes = `
 `;
 
 /** A backup's layer without a store: as packed. */
-async function packed(dir: Scratch, upper: string, name: string): Promise<ExportSource> {
+async function packed(dir: Scratch, upper: string, name: string, isSealed = false): Promise<ExportSource> {
   const file = dir.at(name);
-  const { layer } = await packFile({ source: upper, target: file, overlay: "trusted", level: 3 });
+  const keys = parseKeyFile(Buffer.alloc(32, 7), "test");
+  const key = isSealed ? keys[0] : undefined;
+  const { layer } = await packFile({ source: upper, target: file, overlay: "trusted", level: 3, key });
   return {
-    layer: { ...layer, tenant: "t", backup: "backup" },
+    layer: { ...layer, tenant: "tenant", backup: "backup" },
     origin: { createdAt: new Date(1_700_000_000_000), createdBy: "aeon backup" },
-    stored: () => createReadStream(file),
+    ...(!isSealed && { stored: () => createReadStream(file) }),
     raw: async function* () {
       await using handle = await open(file);
-      yield* readFrames(handle.fd, layer);
+      yield* readFrames(handle.fd, layer, layerFormats(layer.cipher, keys).layer);
     },
   };
 }
@@ -76,6 +80,7 @@ async function packed(dir: Scratch, upper: string, name: string): Promise<Export
 interface Change {
   readonly upper?: (path: string) => void;
   readonly merged?: (path: string) => void;
+  readonly isSealed?: boolean;
 }
 
 /**
@@ -193,7 +198,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
         how.merged?.(mount.path);
         return await treeAt(mount.path);
       })();
-      return { wanted, source: await packed(dir, upper, "layer") };
+      return { wanted, source: await packed(dir, upper, "layer", how.isSealed) };
     } finally {
       await snapshots.remove({ key });
     }
@@ -214,6 +219,13 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     expect(found.has("./etc/mine")).toBe(true);
     expect(found.has("./bin/vi")).toBe(false);
     await client.images.delete("localhost/exported:1", { sync: true });
+  });
+
+  test("encrypted layers are decrypted on the way", async () => {
+    using dir = scratch();
+    const { wanted, source } = await life(dir, { merged: (path) => shell(changes, path), isSealed: true });
+    await client.import(createReadStream(await write(dir, await base(dir), [source])));
+    expect(difference(wanted, await treeOf("localhost/exported:1", dir))).toEqual([]);
   });
 
   test("random files come out as they were", { timeout: 120_000 }, async () => {

@@ -2,6 +2,7 @@ import { mkdirSync, openSync, lstatSync, readFileSync, readSync, closeSync, writ
 import { describeTree } from "@aeon/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parseKeyFile, type EncryptionKey } from "../src/archive/encryption-key.ts";
 import { layerFiles } from "../src/archive/blob-descriptor.ts";
 import { packFile, type LayerBlob } from "../src/archive/layer-file.ts";
 import { ChainTree, diffTrees, layerPath, verifyLayer, type ReadBlob } from "../src/inspect/index.ts";
@@ -30,8 +31,8 @@ class Blobs {
     return this.#paths.get(digest) ?? "/nonexistent";
   }
 
-  async pack(upper: string, target: string): Promise<LayerBlob> {
-    const { layer } = await packFile({ source: upper, target, overlay: "trusted", level: 1 });
+  async pack(upper: string, target: string, key?: EncryptionKey): Promise<LayerBlob> {
+    const { layer } = await packFile({ source: upper, target, overlay: "trusted", level: 1, key });
     const files = layerFiles(target);
     this.#paths
       .set(layer.digest, files.layer)
@@ -181,6 +182,26 @@ describe("two generations", () => {
       writeFileSync(path, whole);
     }
     await verifyLayer(blobs.read, first, { signal });
+  });
+
+  test("encrypted layers are read with their key alone", async () => {
+    using dir = scratch();
+    mkdirSync(dir.at("upper"));
+    shell("mkdir etc; echo secret > etc/file; ln etc/file etc/hard", dir.at("upper"));
+    const keys = parseKeyFile(Buffer.alloc(32, 7), "test");
+    const blobs = new Blobs();
+    const layer = await blobs.pack(dir.at("upper"), dir.at("layer"), keys[0]);
+    const tree = new ChainTree([layer], blobs.read, { keys, signal });
+    const file = await tree.find(layerPath("etc/hard"));
+    expect(Buffer.concat(await Array.fromAsync(tree.content(file))).toString()).toBe("secret\n");
+    await verifyLayer(blobs.read, layer, { keys, signal });
+    const others = parseKeyFile(Buffer.alloc(32, 8), "other");
+    for (const wrong of [[], others]) {
+      const missing = { reason: "ENCRYPTION_KEY_MISSING" };
+      await expect(verifyLayer(blobs.read, layer, { keys: wrong, signal })).rejects.toMatchObject(missing);
+      const closed = new ChainTree([layer], blobs.read, { keys: wrong, signal });
+      await expect(Array.fromAsync(closed.entries())).rejects.toMatchObject(missing);
+    }
   });
 
   test("a table of contents of another layer is found", async () => {
