@@ -76,5 +76,11 @@ test(
     // As `aeonctl backup` reads it, without the agent.
     await using opened = await openStore({ table: JSON.stringify(node.backups.storeTable) });
     expect((await opened.store.getBackup(id, call.signal))?.document.id).toBe(id);
+    const query = new URLSearchParams({
+      endpoint: bucket.gateway.endpoint,
+      "credentials-file": join(bucket.folder, "credentials"),
+    });
+    await using named = await openStore({ location: `s3://${bucket.bucket}/backups?${query.toString()}` });
+    expect((await named.store.getBackup(id, call.signal))?.document.id).toBe(id);
   },
 );

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { peekConfig, silentLogger } from "@aeon/core";
 import * as v from "valibot";
 import { parseKeyFile, type EncryptionKey } from "../archive/encryption-key.ts";
@@ -10,6 +10,7 @@ import { openObjects } from "../objects/open-objects.ts";
 import { posixObjects } from "../objects/posix/posix-objects.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import { backupStore } from "../store/object-backup-store.ts";
+import { tableOfLocation } from "./store-location.ts";
 
 /** Which store to open: as a person writes it, an agent's configuration file, or the agent's table as JSON. */
 export type StoreAddress = {
@@ -44,7 +45,8 @@ interface ResolvedAddress {
 
 function resolveAddress(address: StoreAddress): ResolvedAddress {
   const { keyFile } = address;
-  if ("location" in address) return { store: () => openLocation(address.location), keyFile };
+  if ("location" in address)
+    return { store: () => openTable(parseTable(tableOfLocation(address.location)), defaultRoot), keyFile };
   if ("table" in address)
     return { store: () => openTable(parseTable(JSON.parse(address.table)), defaultRoot), keyFile };
   const { root = defaultRoot, backup = {} } = parseFile(peekConfig({ file: address.configFile }));
@@ -92,12 +94,6 @@ async function openTable(config: StoreTable, root: string): Promise<BackupStore>
 }
 
 const writerName = (): string => `inspect-${hostname()}-${process.pid}`;
-
-async function openLocation(location: string): Promise<BackupStore> {
-  if (location === "")
-    throw errors.STORE_ADDRESS_INVALID("the store has no name; give a folder or s3://bucket");
-  return openFolder(resolve(location));
-}
 
 async function openFolder(path: string): Promise<BackupStore> {
   const isStore = await stat(join(path, "t")).then(
