@@ -179,8 +179,10 @@ test("a drain takes what is kept and runs, and nothing else", { timeout: 60_000 
 });
 
 test("kept containers are backed up on their schedule, others are not", { timeout: 60_000 }, async () => {
-  const labels = { [enabledLabel]: "true", [scheduleLabel]: "2s", [excludeContainersLabel]: "sidecar" };
-  await using scheduled = await runPod(kubelet, "u-schedule", labels);
+  // As an annotation, since no label of Kubernetes can hold a cron expression.
+  const annotations = { [scheduleLabel]: "*/2 * * * * *" };
+  const labels = { [enabledLabel]: "true", [excludeContainersLabel]: "sidecar" };
+  await using scheduled = await runPod(kubelet, "u-schedule", labels, annotations);
   const app = await scheduled.start(0, "echo 1 > /app; exec sleep 86397", "app");
   const sidecar = await scheduled.start(0, "echo 1 > /sidecar; exec sleep 86397", "sidecar");
   await vi.waitFor(async () => {

@@ -100,7 +100,12 @@ export interface Pod extends AsyncDisposable {
 }
 
 /** Runs a pod's sandbox. */
-export async function runPod(kubelet: KubeletView, uid: string, podLabels: Labels): Promise<Pod> {
+export async function runPod(
+  kubelet: KubeletView,
+  uid: string,
+  podLabels: Labels,
+  annotations: Labels = {},
+): Promise<Pod> {
   const { cri, image } = kubelet;
   const labels = {
     "io.kubernetes.pod.name": `pod-${uid}`,
@@ -111,6 +116,7 @@ export async function runPod(kubelet: KubeletView, uid: string, podLabels: Label
   const sandboxConfig = {
     metadata: { name: `pod-${uid}`, namespace: "shop", uid, attempt: 0 },
     labels: { ...labels, ...podLabels },
+    annotations: { ...annotations },
     linux: { securityContext: { namespaceOptions: host } },
   };
   const { podSandboxId } = await cri.runtime.runPodSandbox({ config: sandboxConfig });

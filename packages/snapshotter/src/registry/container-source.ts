@@ -4,6 +4,7 @@ import type { ContainerId, Labels, Namespace } from "@aeon/core";
 export interface ContainerRecord {
   readonly id: ContainerId;
   readonly image: string;
+  /** With a pod's annotations for aeon where the record is its sandbox's; labels win. */
   readonly labels: Labels;
   /** Client key of its snapshot; empty when it has none. */
   readonly snapshotKey: string;

@@ -8,6 +8,7 @@ import {
 } from "@aeon/core";
 import { nanosOf, type CallOptions, type Client, type KnownEvent } from "@aeon/containerd";
 import { containers, processes, tasks } from "@aeon/proto";
+import { podAnnotations } from "./pod-annotations.ts";
 import type { ContainerEvent, ContainerRecord, ContainerSource, TaskRecord } from "./container-source.ts";
 
 export interface ContainerdSourceOptions {
@@ -102,11 +103,12 @@ class ContainerdSource implements ContainerSource {
     return undefined;
   }
 
-  #recordOf({ id, image, labels, snapshotter, snapshotKey }: containers.Container): ContainerRecord {
+  #recordOf(record: containers.Container): ContainerRecord {
+    const { id, image, labels, extensions, snapshotter, snapshotKey } = record;
     return {
       id: containerId(id),
       image,
-      labels: { ...labels },
+      labels: { ...podAnnotations(extensions), ...labels },
       snapshotKey: this.#isOther(snapshotter) ? "" : snapshotKey,
     };
   }
