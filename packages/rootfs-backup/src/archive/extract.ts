@@ -7,7 +7,6 @@ import {
   lchownSync,
   linkSync,
   mkdirSync,
-  openSync,
   symlinkSync,
   writeSync,
   chmodSync,
@@ -131,6 +130,7 @@ class Extractor implements Disposable {
   }
 
   async #create(name: Buffer, entry: TarEntry): Promise<void> {
+    if (entry.type === "file") return this.#file(checked(name), entry);
     const path = this.#cursor.child(checked(name));
     switch (entry.type) {
       case "directory":
@@ -138,8 +138,6 @@ class Extractor implements Disposable {
         this.#cursor.enter(name);
         this.#open.push({ name, entry });
         return;
-      case "file":
-        return this.#file(path, entry);
       case "link":
         return this.#link(path, entry);
       case "symlink":
@@ -160,8 +158,8 @@ class Extractor implements Disposable {
     linux.setTimesSync(path, { modified: entry.mtime });
   }
 
-  async #file(path: Buffer, entry: TarEntry): Promise<void> {
-    const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  async #file(name: Buffer, entry: TarEntry): Promise<void> {
+    const fd = linux.openAtSync(this.#cursor.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
       if (entry.sparseSize === undefined) await this.#data(fd, 0, entry.size);
       else await this.#sparse(fd, entry.sparseSize);
