@@ -51,6 +51,8 @@ export interface Backup {
   readonly failure?: string;
   /** How often storing it was tried. */
   readonly attempts: number;
+  /** When storing it is tried again after a failure. */
+  readonly nextAttemptAt?: bigint;
 }
 
 type Identity = BackupRecord["identity"];
@@ -85,7 +87,7 @@ export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder:
     ...(storedAt !== undefined && { storedAt }),
     ...(size !== undefined && { size: BigInt(size) }),
     ...(digest !== undefined && { digest }),
-    ...(failure !== undefined && !isStored && { failure }),
+    ...(failure !== undefined && !isStored && { failure, nextAttemptAt: record.nextAttemptAt }),
   };
 }
 
