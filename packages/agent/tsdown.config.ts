@@ -39,12 +39,15 @@ function facadeOf(name: string): string {
   ].join("\n");
 }
 
-/** prom-client's support for Node's cluster module, which nothing here uses, loads that module: 1 MB. */
-function withoutCluster(): Rolldown.Plugin {
+/**
+ * What libraries bring along and nothing here uses: prom-client's support for Node's cluster module, 1 MB, and the
+ * parser of .proto files in grpc-js, which only its channelz service calls, 300 kB.
+ */
+function withoutUnused(): Rolldown.Plugin {
   return {
-    name: "without-cluster",
+    name: "without-unused",
     load: {
-      filter: { id: /prom-client\/lib\/cluster\.js$/ },
+      filter: { id: /prom-client\/lib\/cluster\.js$|@grpc\/proto-loader\/build\/src\/index\.js$/ },
       handler: () => "module.exports = undefined;",
     },
   };
@@ -104,6 +107,6 @@ export default defineConfig({
       alias: { "jsonc-parser": modulesOf("jsonc-parser") },
     },
   },
-  plugins: [withoutLazyProperties(), withoutCluster(), escapeNonAscii()],
+  plugins: [withoutLazyProperties(), withoutUnused(), escapeNonAscii()],
   hooks: { "build:done": ({ options }) => finish(options.outDir) },
 });
