@@ -166,6 +166,8 @@ describe("the agent is killed while a container stands still", () => {
       expect(await node.backups.list(call.signal)).not.toContainEqual(
         expect.objectContaining({ containerId: id }),
       );
+      // Other tests' backups may still be on their way.
+      await node.backups.settled(call.signal);
       expect(staging()).toEqual([]);
       expect(await pod.exec(id, "cat /file")).toBe("1\n");
       await pod.remove(id);
