@@ -14,7 +14,7 @@ beforeEach(() => {
   dir = scratch();
 });
 afterEach(() => {
-  vi.useRealTimers();
+  vi.restoreAllMocks();
   dir[Symbol.dispose]();
 });
 
@@ -190,3 +190,53 @@ test.for(["space", "inodes"] as const)(
     await expectRestored(node, "c", backup, tree);
   },
 );
+
+test.for([
+  ["forward", 400],
+  ["back", -400],
+] as const)("a clock set %s (%i days) delays no backup", { timeout: 120_000 }, async ([, days]) => {
+  await using disk = await smallDisk(dir, "store", { megabytes: 16 });
+  const config = { store: { path: disk.path } };
+  let ran: Ran;
+  {
+    await using node = await startNode({ root: dir.at("node"), config });
+    disk.fill();
+    ran = await runContainer(node, dir, { id: "a", script });
+    await remove(node, ran);
+    await failureOf(node, ran);
+  }
+  const now = Date.now.bind(Date);
+  vi.spyOn(Date, "now").mockImplementation(() => now() + days * 86_400_000);
+  disk.free();
+  await using node = await startNode({ root: dir.at("node"), config });
+  await expectBackup(node, ran, "b");
+  const later = await runContainer(node, dir, { id: "c", script });
+  await remove(node, later);
+  await expectBackup(node, later, "d");
+  const times = (await node.backups.list(call.signal)).map(({ id }) => id);
+  expect(new Set(times).size).toBe(2);
+});
+
+test("two nodes that back up the same workload at once lose neither", { timeout: 120_000 }, async () => {
+  const config = { store: { path: dir.at("store") } };
+  await using one = await startNode({ root: dir.at("one"), config });
+  await using other = await startNode({ root: dir.at("other"), config });
+  const labels = { ...enabled, "backup.container.io/key": "shared" };
+  const runs: (readonly [typeof one, Ran])[] = [];
+  for (const [node, name] of [
+    [one, "one"],
+    [other, "other"],
+    [one, "one-more"],
+    [other, "other-more"],
+  ] as const)
+    runs.push([node, await runContainer(node, dir, { id: name, labels, script: `echo ${name} > ${name}` })]);
+  await Promise.all(runs.map(([node, ran]) => remove(node, ran)));
+  for (const [index, [node, ran]] of runs.entries()) {
+    await stored(node, ran);
+    const backup = await backupOf(node, ran);
+    if (backup === undefined) throw new Error("a backup is gone");
+    // On the node that did not make it.
+    await expectRestored(node === one ? other : one, `r-${index}`, backup.id, ran.after);
+  }
+  expect(await one.backups.list(call.signal)).toHaveLength(runs.length);
+});

@@ -4,7 +4,7 @@ import type { Staging } from "../capture/staging.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
-import { backOff } from "./back-off.ts";
+import { backOff, longestBackOff } from "./back-off.ts";
 import type { Packer } from "./packer.ts";
 
 export interface PackQueueOptions {
@@ -70,11 +70,12 @@ export class PackQueue implements AsyncDisposable {
     let next: bigint | undefined;
     for (const record of backups.unfinished()) {
       if (this.#running.has(record.id) || !this.#isReady(record)) continue;
-      if (record.nextAttemptAt <= at && this.#running.size < concurrency) {
+      const isDue = isDueAt(record.nextAttemptAt, at);
+      if (isDue && this.#running.size < concurrency) {
         this.#start(record);
         continue;
       }
-      if (record.nextAttemptAt > at) next = earlier(next, record.nextAttemptAt);
+      if (!isDue) next = earlier(next, record.nextAttemptAt);
       if (record.place === "staging" && record.stagedBytes === undefined) this.#measure(record);
     }
     if (next !== undefined)
@@ -149,5 +150,9 @@ export class PackQueue implements AsyncDisposable {
     }
   }
 }
+
+/** A time further away than any that is ever chosen was written before the clock was set back. */
+const isDueAt = (next: bigint, now: bigint): boolean =>
+  next <= now || next - now > BigInt(longestBackOff) * 1_000_000n;
 
 const earlier = (a: bigint | undefined, b: bigint): bigint => (a === undefined || b < a ? b : a);
