@@ -40,7 +40,8 @@ class S3Objects implements ObjectStore {
   readonly #prefix: string;
   readonly #slots: LimitFunction;
   readonly #records: UploadRecords;
-  #form: ConditionForm | undefined;
+  readonly #life = new AbortController();
+  #probing: Promise<ConditionForm> | undefined;
 
   constructor(options: S3Options) {
     this.#options = options;
@@ -55,7 +56,7 @@ class S3Objects implements ObjectStore {
   }
 
   async ready(signal: AbortSignal): Promise<StoreAbilities> {
-    const form = (this.#form ??= await probe(this.#client, this.#prefix, signal));
+    const form = await this.#conditionForm(signal);
     const warnings = warningsOf(this.#options, form);
     return { compareAndSwap: form !== "none", ...(warnings.length > 0 && { warnings }) };
   }
@@ -143,6 +144,7 @@ class S3Objects implements ObjectStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort(new Error("the store was closed"));
     this.#client[Symbol.dispose]();
     // Stays where anything is in it.
     await rmdir(this.#options.spool).catch(() => {});
@@ -155,11 +157,27 @@ class S3Objects implements ObjectStore {
     signal: AbortSignal,
   ): Promise<boolean> {
     const whole = this.#whole(key);
-    await this.ready(signal);
-    const form = this.#form ?? "none";
+    const form = await this.#conditionForm(signal);
     return expected === undefined
       ? createObject(this.#client, whole, bytes, form, signal)
       : replaceObject(this.#client, whole, bytes, expected, form, signal);
+  }
+
+  /** One probe for all that ask, which goes on when one of them gives up. */
+  async #conditionForm(signal: AbortSignal): Promise<ConditionForm> {
+    signal.throwIfAborted();
+    this.#probing ??= probe(this.#client, this.#prefix, this.#life.signal).catch((error: unknown) => {
+      this.#probing = undefined;
+      throw error;
+    });
+    const { promise, reject } = Promise.withResolvers<never>();
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await Promise.race([this.#probing, promise]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
   }
 
   async #sweepSpool(before: Date): Promise<number> {
