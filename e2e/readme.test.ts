@@ -14,9 +14,9 @@ async function walkThrough(root: string): Promise<string> {
   expect(blocks.length).toBeGreaterThan(4);
   expect(blocks[0]).toContain(documentedRoot);
   // The reader takes a moment to read on; containerd's garbage collector uses it.
-  const collected = "timeout 30 sh -c 'until aeonctl backups ls --quiet | grep -q .; do sleep 0.1; done'\n";
+  const collected = "timeout 30 sh -c 'until aeonctl backup ls --quiet | grep -q .; do sleep 0.1; done'\n";
   const script = blocks
-    .map((block) => (block === "aeonctl backups ls\n" ? collected + block : block))
+    .map((block) => (block === "aeonctl backup ls\n" ? collected + block : block))
     .join("");
   expect(script).toContain(collected);
   return `set -euo pipefail\n${script.replaceAll(documentedRoot, root)}`;

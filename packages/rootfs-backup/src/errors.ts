@@ -41,12 +41,12 @@ export const errors = defineErrors({
   BACKUP_NOT_FOUND: {
     code: "not-found",
     when: "No backup has this id, neither on this node nor in the store.",
-    remedy: "List the backups with `aeonctl backups ls`.",
+    remedy: "List the backups with `aeonctl backup ls`.",
   },
   BACKUP_ID_INVALID: {
     code: "invalid-argument",
     when: "A backup id holds characters other than letters, digits, dots and dashes.",
-    remedy: "Copy the id from `aeonctl backups ls`.",
+    remedy: "Copy the id from `aeonctl backup ls`.",
   },
   BACKUP_DAMAGED: {
     code: "data-loss",
@@ -113,7 +113,7 @@ export const errors = defineErrors({
   STAGING_FULL: {
     code: "failed-precondition",
     when: "Captured layers that wait to be stored exceed the staging limit, so further removals are refused.",
-    remedy: "See why backups are not stored (`aeonctl backups ls`), or raise backup.staging-limit.",
+    remedy: "See why backups are not stored (`aeonctl backup ls`), or raise backup.staging-limit.",
   },
   STAGING_ELSEWHERE: {
     code: "failed-precondition",

@@ -77,10 +77,10 @@ function welcome(root: string, { agent, containerd, image }: Standalone): string
     ["logs", `${paths.agentLog}, ${containerdPaths(paths.containerd).log}`],
   ] as const;
   const [ctr, aeonctl] = [shellWord(`${paths.bin}/ctr`), shellWord(`${paths.bin}/aeonctl`)];
-  const newest = `$(${aeonctl} backups ls --container demo --quiet | head -1)`;
+  const newest = `$(${aeonctl} backup ls --container demo --quiet | head -1)`;
   const commands = [
     `${ctr} run --rm ${image} demo sh -c 'echo hello > /root/note; rm /etc/motd'`,
-    `${aeonctl} backups ls`,
+    `${aeonctl} backup ls`,
     `${aeonctl} restore ${newest} --container demo2 && ${ctr} run --rm ${image} demo2 ls -l /root /etc`,
   ];
   return `

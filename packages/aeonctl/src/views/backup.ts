@@ -8,7 +8,7 @@ import { exitView, podText, podView, type ExitView, type PodView } from "./conta
 import { enumName } from "./enum-name.ts";
 import { isoTime, shortTime } from "./timestamp.ts";
 
-/** One entry of `aeonctl backups ls`, and what `backups show` and `backups wait` say. */
+/** One entry of `aeonctl backup ls`, and what `backup show` and `backup wait` say. */
 export interface BackupView {
   readonly id: string;
   /** `staged`, `packing`, `stored` or `failed`. */
