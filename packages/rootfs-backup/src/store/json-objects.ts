@@ -1,3 +1,4 @@
+import { errorMessage } from "@aeon/core";
 import * as v from "valibot";
 import { errors } from "../errors.ts";
 import type { ObjectKey, ObjectStore } from "../objects/object-store.ts";
@@ -29,12 +30,20 @@ export function parseJson<Schema extends v.GenericSchema>(
   try {
     return v.parse(schema, JSON.parse(bytes.toString()));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw errors.BACKUP_DAMAGED(`${name} is not what aeon writes: ${why}`, {
+    throw errors.BACKUP_DAMAGED(`${name} is not what aeon writes: ${whatIsWrong(error)}`, {
       cause: error,
       details: { name },
     });
   }
+}
+
+/** The first thing that is wrong, with its place in the document. */
+function whatIsWrong(error: unknown): string {
+  if (!v.isValiError(error)) return errorMessage(error);
+  const [issue] = error.issues;
+  const place = v.getDotPath(issue);
+  if (place === null) return issue.message;
+  return issue.received === "undefined" ? `${place} is missing` : `${place}: ${issue.message}`;
 }
 
 /** Reads and checks a JSON object; undefined when there is none. Rejects with `BACKUP_DAMAGED`. */
