@@ -177,7 +177,10 @@ export class Backups implements BackupService {
       );
     // In this order: a record must not promise what the store has no longer. Cut off between the two, the store
     // still lists the backup and it can be removed again.
-    await records.remove(id);
+    if (!(await records.remove(id)))
+      throw errors.BACKUP_NOT_STORED(
+        `a backup that stands on ${id} is not stored yet, so ${id} cannot be removed`,
+      );
     await store.removeBackup(id, signal);
     this.changed(id);
   }

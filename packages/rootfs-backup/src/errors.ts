@@ -76,9 +76,8 @@ export const errors = defineErrors({
   },
   BACKUP_NOT_STORED: {
     code: "unavailable",
-    when: "A container waits for a backup that is still being packed.",
-    remedy:
-      "Start the container again once the backup is stored; see its failure with `aeonctl backups show`.",
+    when: "A container waits for a backup that is still being packed, or a backup is to be removed on which one stands that is not stored yet.",
+    remedy: "Try again once the backup is stored; see its failure with `aeonctl backup show`.",
   },
   CONTAINER_NOT_CAPTURABLE: {
     code: "not-found",

@@ -172,8 +172,15 @@ export class BackupRecords {
     await this.#run("UPDATE backup SET discarded = 1, staged_bytes = NULL WHERE id = ?", id);
   }
 
-  async remove(id: BackupId): Promise<void> {
-    await this.#run("DELETE FROM backup WHERE id = ? AND state = 'stored' AND discarded = 1", id);
+  /** Forgets a stored backup, unless one that is not stored yet stands on it; false while this node still has it. */
+  async remove(id: BackupId): Promise<boolean> {
+    await this.#run(
+      `DELETE FROM backup WHERE id = ? AND state = 'stored' AND discarded = 1
+         AND NOT EXISTS (SELECT 1 FROM backup AS child WHERE child.parent = ? AND child.state <> 'stored')`,
+      id,
+      id,
+    );
+    return this.get(id) === undefined;
   }
 
   /** Ids of all, for telling which folders in staging belong to none. */

@@ -78,8 +78,7 @@ export class Housekeeping implements AsyncDisposable {
     for (const { id, state, discarded, identity } of records.list()) {
       if (state !== "stored" || !discarded || needed.has(id)) continue;
       if (await store.hasBackup(id, chainOf(identity).tenant, signal)) continue;
-      await records.remove(id);
-      onForgotten(id);
+      if (await records.remove(id)) onForgotten(id);
     }
   }
 }

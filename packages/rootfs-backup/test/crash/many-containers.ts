@@ -14,6 +14,7 @@ const mostLive = 6;
 /** Backups whose files are compared at the end; of all others it is checked that they are there. */
 const mostChecked = 12;
 const settleMs = 5000;
+const sweepGraceMs = 3000;
 
 const task = JSON.parse(await text(process.stdin)) as Task;
 const random = seeded(task.seed);
@@ -168,7 +169,8 @@ async function operate(lane: number): Promise<void> {
   );
   const dice = random();
   if (random() < (task.kill?.step === "settled" ? 0.5 : 0.05)) return restart(lane);
-  if (dice < 0.05) return void (await node.backups.sweepLayers(0));
+  // With no grace at all a layer could go between being unpacked and being bound; the start would be refused.
+  if (dice < 0.05) return void (await node.backups.sweepLayers(sweepGraceMs));
   if (dice < 0.1) return using(pick(kept.filter(({ id }) => !isWanted(id))), deleteBackup);
   if (dice < 0.3 && final.length > 0) return using(pick(final), remove);
   if (dice < 0.5 || live.length + final.length >= mostLive)
