@@ -4,7 +4,6 @@ import {
   containerId,
   containerRegistry,
   createMetrics,
-  errnoOf,
   linux,
   Lifetime,
   namespace,
@@ -42,6 +41,7 @@ import {
   type StoredLayer,
   type WorkerCommand,
 } from "../src/index.ts";
+import { unmountFreed } from "./scratch.ts";
 import { openObjects } from "../src/objects/open-objects.ts";
 
 export const space = namespace("default");
@@ -219,16 +219,4 @@ export async function mountAt(target: string, mounts: readonly Mount[]): Promise
     await linux.mount({ source, target, type: type === "bind" ? "" : type, flags, data });
   }
   return { [Symbol.asyncDispose]: () => unmountFreed(target) };
-}
-
-/** Until it executes its program, a process that another thread starts holds all files that are open here. */
-async function unmountFreed(target: string): Promise<void> {
-  const limit = performance.now() + 2000;
-  for (;;)
-    try {
-      return await linux.unmount(target);
-    } catch (error) {
-      if (errnoOf(error) !== "EBUSY" || performance.now() > limit) throw error;
-      await new Promise(setImmediate);
-    }
 }

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { errnoOf, linux } from "@aeon/core";
 import { removeTree } from "../src/archive/remove-tree.ts";
 
 /** A folder that goes, with whatever hostile names are in it. */
@@ -27,3 +28,15 @@ export const filesBelow = (path: string): readonly string[] =>
   readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name));
+
+/** Unmounts, waiting a moment: a process that a thread has just started holds all open files until it runs its program. */
+export async function unmountFreed(target: string): Promise<void> {
+  const limit = performance.now() + 2000;
+  for (;;)
+    try {
+      return await linux.unmount(target);
+    } catch (error) {
+      if (errnoOf(error) !== "EBUSY" || performance.now() > limit) throw error;
+      await new Promise(setImmediate);
+    }
+}

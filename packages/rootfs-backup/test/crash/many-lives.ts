@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
-import { errnoOf, linux } from "@aeon/core";
+import { errnoOf } from "@aeon/core";
 import { seeded } from "@aeon/testkit";
 import type { Step } from "../../src/capture/steps.ts";
-import { scratch } from "../scratch.ts";
+import { scratch, unmountFreed } from "../scratch.ts";
 import type { Programs } from "./bundle.ts";
 import { live, type Life } from "./live.ts";
 import type { Known, Task, Told } from "./world.ts";
@@ -78,7 +78,7 @@ const parse = (output: string): readonly Told[] =>
 async function unmountAll(root: string): Promise<void> {
   for (const lane of [0, 1])
     for (let isMounted = true; isMounted;)
-      isMounted = await linux.unmount(`${root}/mount-${lane}`).then(
+      isMounted = await unmountFreed(`${root}/mount-${lane}`).then(
         () => true,
         (error: unknown) => {
           if (["EINVAL", "ENOENT"].includes(errnoOf(error) ?? "")) return false;
