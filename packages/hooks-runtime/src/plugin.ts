@@ -1,11 +1,12 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { definePlugin, Lifetime, type PluginContext } from "@aeon/core";
 import { hooksConfig, type HooksConfig } from "./config.ts";
+import { whenPathExists } from "./rules/when-path-exists.ts";
 
 /**
- * Hooks as a plugin of the agent: follows the rules' files and injects rules into pods' containers over NRI. What it
- * needs is loaded when it starts with NRI turned on.
+ * Hooks as a plugin of the agent: follows the rules' files and injects rules into pods' containers over NRI. What that
+ * needs is loaded when there are rules or a runtime with NRI: an agent at rest does without its memory.
  */
 export const hooksPlugin = definePlugin({
   name: "hooks",
@@ -13,7 +14,7 @@ export const hooksPlugin = definePlugin({
   async start(context) {
     const life = new Lifetime();
     try {
-      if (context.config.nri) await startInjection(context, life);
+      if (context.config.nri) await injectWhenNeeded(context, life);
       // Changed keys need other watchers and another connection.
       context.onReload(async (config) => changedKeys(context.config, config));
       return life;
@@ -24,37 +25,17 @@ export const hooksPlugin = definePlugin({
   },
 });
 
-async function startInjection(context: PluginContext<HooksConfig>, life: Lifetime): Promise<void> {
-  const { config, root, log, metrics } = context;
-  const { openRuleStore } = await import("./rules/rule-store.ts");
-  const { matcherFor } = await import("./rules/injection.ts");
-  const { startNriInjector } = await import("./nri/nri-injector.ts");
-  const { guardOf, guardPath, guardScript } = await import("./runtime/guard.ts");
-  const guard = guardPath(root);
-  await writeFile(guard, guardScript("/usr/bin/timeout"));
-  await chmod(guard, 0o755);
-  const matcherOf = (plan: Parameters<typeof matcherFor>[0]) => matcherFor(plan, guardOf(guard));
-  const store = life.use(
-    await openRuleStore({
-      sources: { file: config.path, hooksD: config["hooks-d"] },
-      log,
-      onChange: (plan) => void follow(plan),
-    }),
-  );
-  let matcher = await matcherOf(store.plan);
-  async function follow(plan: typeof store.plan): Promise<void> {
-    const next = await matcherOf(plan);
-    // A later change may have been quicker.
-    if (store.plan === plan) matcher = next;
-  }
-  const injector = life.use(
-    startNriInjector({ socket: config["nri-socket"], matcher: () => matcher, log, metrics }),
-  );
-  context.health("rules", () =>
-    store.failure === undefined ? { ok: true } : { ok: false, reason: store.failure },
-  );
-  // Without rules nobody misses the connection.
-  context.health("nri", () => (store.plan.rules.length === 0 ? { ok: true } : injector.health()));
+async function injectWhenNeeded(context: PluginContext<HooksConfig>, life: Lifetime): Promise<void> {
+  const { config } = context;
+  const paths = [config["nri-socket"], config.path, ...config["hooks-d"]];
+  const start = async (): Promise<void> => {
+    const { startInjection } = await import("./nri/start-injection.ts");
+    if (!life.signal.aborted) await startInjection(context, life);
+  };
+  if (paths.some((path) => existsSync(path))) return start();
+  whenPathExists(paths, life.signal)
+    .then((path) => (path === undefined ? undefined : start()))
+    .catch((error: unknown) => context.fail(error));
 }
 
 const changedKeys = (before: HooksConfig, after: HooksConfig): readonly string[] =>

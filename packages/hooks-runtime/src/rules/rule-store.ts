@@ -1,7 +1,8 @@
-import { existsSync, watch, type FSWatcher } from "node:fs";
+import { watch, type FSWatcher } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errorMessage, silentLogger, type Logger } from "@aeon/core";
+import { existingFolder } from "./existing-folder.ts";
 import { loadRules } from "./load-rules.ts";
 import { compilePlan, type Plan } from "./plan.ts";
 import type { RuleSources } from "./rule-files.ts";
@@ -112,8 +113,4 @@ class WatchingRuleStore implements RuleStore {
     // Failures are kept and logged by reload.
     if (!stopped) await this.reload().catch(() => {});
   }
-}
-
-function existingFolder(folder: string): string {
-  return existsSync(folder) || folder === dirname(folder) ? folder : existingFolder(dirname(folder));
 }
