@@ -47,6 +47,16 @@ export const errors = defineErrors({
     when: "Two snapshot hooks are registered under one name.",
     remedy: "Give the hooks different names.",
   },
+  SERVICE_NAME_TAKEN: {
+    code: "already-exists",
+    when: "Two container services are registered under one name.",
+    remedy: "Give the services different names.",
+  },
+  SERVICE_NAME_INVALID: {
+    code: "invalid-argument",
+    when: "A plugin registers a container service or an action under a name that clients could not ask for.",
+    remedy: "Use lower-case letters, digits and dashes.",
+  },
   REMOVAL_DEFERRED: {
     code: "failed-precondition",
     when: "A writable snapshot is to be removed while the plugin that keeps its content is not running.",

@@ -1,11 +1,13 @@
 export * from "./brand.ts";
 export * from "./container-registry.ts";
+export * from "./container-services.ts";
 export * from "./error-codes.ts";
 export * from "./error.ts";
 export { Lifetime } from "./lifetime.ts";
 export { silentLogger, type LogFacts, type Logger } from "./logger.ts";
 export type { MetricOptions, Metrics } from "./metrics.ts";
 export * from "./plugin.ts";
+export * from "./pod-folders.ts";
 export type * from "./snapshot-hooks.ts";
 export * from "./snapshotter.ts";
 export type { Database } from "./database/database.ts";

@@ -1,4 +1,5 @@
 import type { GenericSchema, InferOutput } from "valibot";
+import type { ContainerServiceRegistry } from "./container-services.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SnapshotHookRegistry } from "./snapshot-hooks.ts";
@@ -27,6 +28,8 @@ export interface PluginContext<Config> {
   /** Aborted when the plugin has to stop. */
   readonly signal: AbortSignal;
   readonly snapshotHooks: SnapshotHookRegistry;
+  /** What containers may ask of the plugin over their own socket. */
+  readonly containerServices: ContainerServiceRegistry;
   /** Offers a value to plugins that start later. */
   provide<T>(capability: Capability<T>, value: T): void;
   /** Throws `failed-precondition` when nobody provides it. */

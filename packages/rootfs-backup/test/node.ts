@@ -178,6 +178,7 @@ export async function startPlugin({
     state: join(root, "state"),
     signal,
     snapshotHooks,
+    containerServices: { register: () => ({ [Symbol.dispose]() {} }) },
     provide: ({ name }, value) => void provided.set(name, value),
     require: (wanted) => {
       const value = find(wanted);

@@ -45,6 +45,7 @@ async function host(config: SnapshotterConfig, offered: readonly [Capability<unk
     state: folder,
     signal: new AbortController().signal,
     snapshotHooks: { register: () => ({ [Symbol.dispose]() {} }) },
+    containerServices: { register: () => ({ [Symbol.dispose]() {} }) },
     provide: ({ name }, value) => void provided.set(name, value),
     require: <T>(capability: Capability<T>): T => {
       const value = find(capability);

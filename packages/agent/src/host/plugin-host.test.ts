@@ -4,12 +4,16 @@ import { join } from "node:path";
 import {
   capability,
   createMetrics,
+  defineAction,
   definePlugin,
   silentLogger,
+  type ContainerService,
   type PluginContext,
   type SnapshotHook,
   type SnapshotHookRegistry,
 } from "@aeon/core";
+import { create } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import * as v from "valibot";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { PluginHost } from "./plugin-host.ts";
@@ -262,4 +266,52 @@ test("a hook that the pipeline refuses fails its plugin, not the pipeline's owne
   await untilReady("p");
   host.hooks.attach(new Pipeline());
   await expect.poll(() => stateOf("p")?.failure, { interval: 5 }).toBe("own is taken");
+});
+
+const service = (name: string, action = "show"): ContainerService => ({
+  name,
+  description: "For tests.",
+  actions: {
+    [action]: defineAction({
+      description: "Shows nothing.",
+      params: v.strictObject({}),
+      result: EmptySchema,
+      run: async () => create(EmptySchema),
+    }),
+  },
+});
+
+test("a container service goes with its plugin, and a name that is taken fails the second one only", async () => {
+  let fail: ((error: unknown) => void) | undefined;
+  host.start(
+    plugin("a", {
+      start(context) {
+        if (fail !== undefined) throw new Error("still ill");
+        fail = (error) => context.fail(error);
+        context.containerServices.register(service("shell"));
+      },
+    }),
+    undefined,
+  );
+  await untilReady("a");
+  const second = host.start(
+    plugin("b", { start: ({ containerServices }) => void containerServices.register(service("shell")) }),
+    undefined,
+  );
+  await second.firstAttempt;
+  expect(stateOf("b")?.failure).toBe("a container service named shell is registered");
+  expect(host.services.list().map(({ name }) => name)).toEqual(["shell"]);
+  fail?.(new Error("died"));
+  await untilReady("b");
+  expect(host.services.get("shell")).toBeDefined();
+});
+
+test.each([
+  ["Shell", "show"],
+  ["shell", "show all"],
+  ["../x", "show"],
+])("a container service %j with action %j is refused", (name, action) => {
+  expect(() => host.services.register(service(name, action))).toThrow(
+    expect.objectContaining({ reason: "SERVICE_NAME_INVALID" }),
+  );
 });

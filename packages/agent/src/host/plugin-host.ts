@@ -6,6 +6,7 @@ import type { PluginStatus } from "../admin/index.ts";
 import { errors } from "../errors.ts";
 import { defaultBackoff, type BackoffOptions } from "./backoff.ts";
 import { Capabilities } from "./capabilities.ts";
+import { ContainerServices } from "./container-services.ts";
 import { HookRelay } from "./hook-relay.ts";
 import { PluginRunner } from "./plugin-runner.ts";
 
@@ -24,6 +25,7 @@ export interface PluginHostOptions {
 /** Runs plugins side by side: the failure of one never stops another, except those that use what it offered. */
 export class PluginHost {
   readonly hooks = new HookRelay();
+  readonly services = new ContainerServices();
   readonly #options: PluginHostOptions;
   readonly #capabilities = new Capabilities();
   readonly #runners: PluginRunner[] = [];
@@ -67,6 +69,7 @@ export class PluginHost {
       metrics,
       capabilities: this.#capabilities,
       snapshotHooks: this.hooks,
+      containerServices: this.services,
       backoff,
       startMs,
       stopMs,

@@ -13,6 +13,7 @@ import { errors } from "../errors.ts";
 import { backoffMs, type BackoffOptions } from "./backoff.ts";
 import { endsWithin } from "./bounded.ts";
 import type { Capabilities } from "./capabilities.ts";
+import type { ContainerServices } from "./container-services.ts";
 import type { HookRelay } from "./hook-relay.ts";
 import { pluginScope, type PluginScope } from "./plugin-scope.ts";
 
@@ -27,6 +28,7 @@ export interface RunnerOptions {
   readonly metrics: Metrics;
   readonly capabilities: Capabilities;
   readonly snapshotHooks: HookRelay;
+  readonly containerServices: ContainerServices;
   readonly backoff: BackoffOptions;
   readonly startMs: number;
   readonly stopMs: number;
@@ -203,7 +205,7 @@ export class PluginRunner implements PluginScope {
   }
 
   #context(run: Run): PluginContext<unknown> {
-    const { root, state, log, metrics, capabilities, snapshotHooks } = this.#options;
+    const { root, state, log, metrics, capabilities, snapshotHooks, containerServices } = this.#options;
     const name = this.name;
     return {
       config: this.#config,
@@ -214,6 +216,9 @@ export class PluginRunner implements PluginScope {
       signal: run.life.signal,
       snapshotHooks: {
         register: (hook) => run.life.use(snapshotHooks.register(hook, (error) => run.failed.reject(error))),
+      },
+      containerServices: {
+        register: (service) => run.life.use(containerServices.register(service)),
       },
       provide: (capability, value) => capabilities.provide(name, capability, value),
       require: (capability) => capabilities.require(name, capability),
