@@ -1,2 +1,1 @@
-// oxlint-disable-next-line unicorn/require-module-specifiers -- nothing is here yet
-export {};
+export * from "./filter/filter-config.ts";
