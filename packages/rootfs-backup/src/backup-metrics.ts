@@ -1,4 +1,5 @@
 import type { Metrics } from "@aeon/core";
+import type { PhaseChange } from "./queue/phases.ts";
 import type { BackupRecords } from "./records/backup-records.ts";
 
 /** Seconds; packing and restoring take from milliseconds to an hour. */
@@ -15,6 +16,11 @@ export class BackupMetrics {
   readonly #waiting;
   readonly #waitingBytes;
   readonly #oldest;
+  readonly #phases;
+  readonly #phaseSeconds;
+  readonly #uploadedBytes;
+  readonly #depth;
+  readonly #nextRetry;
 
   constructor(metrics: Metrics) {
     this.#captures = metrics.counter({
@@ -57,6 +63,39 @@ export class BackupMetrics {
       name: "backup_oldest_unprotected_seconds",
       help: "Age of the oldest captured layer that is not stored yet; 0 when there is none.",
     });
+    this.#phases = metrics.counter({
+      name: "backup_phase_changes_total",
+      help: "Backups that went from one phase to another; `from` is empty for the first one that this agent saw.",
+      labels: ["from", "to"],
+    });
+    this.#phaseSeconds = metrics.histogram({
+      name: "backup_phase_seconds",
+      help: "Time that backups spent in a phase.",
+      labels: ["phase"],
+      buckets,
+    });
+    this.#uploadedBytes = metrics.counter({
+      name: "backup_uploaded_bytes_total",
+      help: "Bytes of packed layers that the store has taken.",
+    });
+    this.#depth = metrics.gauge({
+      name: "backup_queue_depth",
+      help: "Backups that are not stored, by what is next: to be packed, uploaded, or tried again after a failure.",
+      labels: ["next"],
+    });
+    this.#nextRetry = metrics.gauge({
+      name: "backup_next_retry_seconds",
+      help: "Time until the first failed backup is tried again; 0 when none waits.",
+    });
+  }
+
+  phase({ from, to }: PhaseChange, seconds: number | undefined): void {
+    this.#phases.inc({ from: from ?? "", to });
+    if (from !== undefined && seconds !== undefined) this.#phaseSeconds.observe({ phase: from }, seconds);
+  }
+
+  uploaded(bytes: number): void {
+    this.#uploadedBytes.inc(bytes);
   }
 
   capture(result: "captured" | "refused"): void {
@@ -87,5 +126,17 @@ export class BackupMetrics {
     this.#waiting.set(count);
     this.#waitingBytes.set(bytes);
     this.#oldest.set(oldest === undefined ? 0 : Number((now - oldest) / 1_000_000_000n));
+    const counts = { pack: 0, upload: 0, retry: 0 };
+    let retryAt: bigint | undefined;
+    for (const { state, packed, failure, nextAttemptAt } of records.unfinished()) {
+      if (state !== "staged") continue;
+      counts[failure !== undefined ? "retry" : packed === undefined ? "pack" : "upload"] += 1;
+      if (failure !== undefined && (retryAt === undefined || nextAttemptAt < retryAt))
+        retryAt = nextAttemptAt;
+    }
+    for (const [next, value] of Object.entries(counts)) this.#depth.set({ next }, value);
+    this.#nextRetry.set(
+      retryAt === undefined || retryAt < now ? 0 : Number((retryAt - now) / 1_000_000_000n),
+    );
   }
 }

@@ -2,6 +2,7 @@ import { capability, type BackupId, type Capability, type ContainerId, type Name
 import type { Backup } from "./backup.ts";
 import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { DrainCall, DrainSummary } from "./capture/drain.ts";
+import type { PhaseChange } from "./queue/phases.ts";
 import type { ChainKey } from "./store/chain.ts";
 import type { Restore } from "./records/restore-records.ts";
 
@@ -24,6 +25,8 @@ export interface BackupService {
   get(id: BackupId, signal: AbortSignal): Promise<Backup>;
   /** Gives the backup now and after every change; ends once it is stored or an attempt has failed. */
   watch(id: BackupId, signal: AbortSignal): AsyncIterable<Backup>;
+  /** Every backup of this host that goes from one phase to another, from now on; ends with the signal. */
+  phaseChanges(signal: AbortSignal): AsyncIterable<PhaseChange>;
   /**
    * Takes a backup of a container without ending it; resolves when its files are safe on this host, and storing
    * goes on. Rejects with `CONTAINER_NOT_CAPTURABLE`, `CAPTURE_RUNNING`, `PAUSE_TOO_SHORT` or `STAGING_FULL`.

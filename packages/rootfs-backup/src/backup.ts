@@ -10,16 +10,14 @@ import {
   type SnapshotKey,
 } from "@aeon/core";
 import type { Consistency, Trigger } from "./capture/trigger.ts";
+import type { Phase, Progress } from "./queue/phases.ts";
 import type { BackupRecord } from "./records/backup-record.ts";
 import type { BackupRef } from "./store/backup-ref.ts";
 import type { StoredBackup } from "./store/backup-store.ts";
 import { layout } from "./store/layout.ts";
 
-/**
- * `staged`: safe on this host, waits to be packed. `stored`: complete in the store.
- * `failed`: the last attempt to store it failed; it stays staged and is tried again.
- */
-export type BackupPhase = "staged" | "packing" | "stored" | "failed";
+/** The phases that a backup can be seen in. */
+export type BackupPhase = Exclude<Phase, "pending" | "skipped">;
 
 /** The files that a container had changed, as they were when it was removed or somebody asked. Times are nanoseconds since the epoch. */
 export interface Backup {
@@ -53,6 +51,8 @@ export interface Backup {
   readonly attempts: number;
   /** When storing it is tried again after a failure. */
   readonly nextAttemptAt?: bigint;
+  /** How far it is with packing, uploading or verifying, in bytes. */
+  readonly progress?: Progress;
 }
 
 type Identity = BackupRecord["identity"];
@@ -68,15 +68,28 @@ const ofIdentity = (identity: Identity) => ({
   ...(identity.exit !== undefined && { exit: { code: identity.exit.code, at: BigInt(identity.exit.at) } }),
 });
 
-/** A backup made on this node. */
-export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder: string): Backup {
+/** The phases that last while something is done. */
+const working: ReadonlySet<Phase> = new Set(["packing", "uploading", "verifying"]);
+
+function phaseOf({ state, failure }: BackupRecord, current: Phase | undefined): BackupPhase {
+  if (state === "stored") return "stored";
+  if (state === "intent") return "capturing";
+  if (current === "packing" || current === "uploading" || current === "verifying") return current;
+  return failure === undefined ? "staged" : "failed";
+}
+
+/** A backup made on this node; `current` is what this process does with it. */
+export function backupOfRecord(
+  record: BackupRecord,
+  current: { readonly phase: Phase; readonly progress?: Progress } | undefined,
+  folder: string,
+): Backup {
   const { id, identity, parent, createdAt, storedAt, size, digest, location, failure, attempts } = record;
   const isStored = record.state === "stored";
-  const waiting =
-    isRunning || record.state === "intent" ? "packing" : failure === undefined ? "staged" : "failed";
+  const state = phaseOf(record, current?.phase);
   return {
     id,
-    state: isStored ? "stored" : waiting,
+    state,
     ...ofIdentity(identity),
     trigger: record.trigger,
     consistency: record.consistency,
@@ -88,6 +101,7 @@ export function backupOfRecord(record: BackupRecord, isRunning: boolean, folder:
     ...(size !== undefined && { size: BigInt(size) }),
     ...(digest !== undefined && { digest }),
     ...(failure !== undefined && !isStored && { failure, nextAttemptAt: record.nextAttemptAt }),
+    ...(working.has(state) && current?.progress !== undefined && { progress: current.progress }),
   };
 }
 

@@ -9,6 +9,7 @@ import type { CaptureCall, CaptureRequest, LiveCapturer } from "./capture/live-c
 import type { Staging } from "./capture/staging.ts";
 import { errors } from "./errors.ts";
 import type { PackQueue } from "./queue/pack-queue.ts";
+import type { PhaseChange, Phases } from "./queue/phases.ts";
 import type { BackupRecord } from "./records/backup-record.ts";
 import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
@@ -34,6 +35,7 @@ export interface BackupsOptions {
   /** The running containers that are kept. */
   readonly continuations: Continuations;
   readonly kept: (signal: AbortSignal) => Promise<readonly KeptContainer[]>;
+  readonly phases: Phases;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -136,6 +138,10 @@ export class Backups implements BackupService {
     }
   }
 
+  phaseChanges(signal: AbortSignal): AsyncIterable<PhaseChange> {
+    return this.#options.phases.changes(signal);
+  }
+
   async requestRestore(
     { backupId, namespace, containerId }: RestoreRequest,
     signal: AbortSignal,
@@ -182,6 +188,7 @@ export class Backups implements BackupService {
         `a backup that stands on ${id} is not stored yet, so ${id} cannot be removed`,
       );
     await store.removeBackup(id, signal);
+    this.#options.phases.forget(id);
     this.changed(id);
   }
 
@@ -223,9 +230,12 @@ export class Backups implements BackupService {
     return stored.document;
   }
 
-  #ofRecord(record: Parameters<typeof backupOfRecord>[0]): Backup {
-    const { staging } = this.#options;
-    return backupOfRecord(record, this.#queue?.isRunning(record.id) ?? false, staging.layer(record.id));
+  #ofRecord(record: BackupRecord): Backup {
+    const { staging, phases } = this.#options;
+    const current = phases.of(record.id);
+    // The whole is found out only when somebody looks.
+    if (current?.phase === "packing" && record.stagedBytes === undefined) this.#queue?.measure(record.id);
+    return backupOfRecord(record, current, staging.layer(record.id));
   }
 
   /** The container's start waits for the same work and reports its failure. Few mounts use another form. */

@@ -19,6 +19,9 @@ const posixStoreConfig = v.strictObject({
 const rule = <Schema extends v.GenericSchema>(schema: Schema, description: string) =>
   v.optional(v.pipe(schema, v.description(description)));
 
+/** Bytes per second; all parts in flight have to end in the time limit of a request. */
+const leastBandwidth = 262_144;
+
 /** The table `[backup]` of the configuration file. */
 export const backupConfig = v.strictObject({
   "staging-limit": v.optional(
@@ -65,6 +68,28 @@ export const backupConfig = v.strictObject({
     ),
   ),
   concurrency: v.optional(v.pipe(whole(1, 16), v.description("layers packed at the same time, 1 to 16")), 1),
+  "upload-concurrency": v.optional(
+    v.pipe(whole(1, 16), v.description("packed layers brought to the store at the same time, 1 to 16")),
+    2,
+  ),
+  "upload-bandwidth": v.optional(
+    v.pipe(
+      byteSize(),
+      v.check((bytes) => bytes >= leastBandwidth, "Expected 256KiB or more"),
+      v.description(
+        "bytes per second that all uploads together send to the store at most, such as 20MiB; as fast as it goes if absent",
+      ),
+    ),
+  ),
+  verification: v.optional(
+    v.pipe(
+      v.picklist(["size", "content"]),
+      v.description(
+        "what is looked at before an uploaded backup counts as stored: that the store has its blobs in their sizes, or their content too, which reads them back",
+      ),
+    ),
+    "size",
+  ),
   "compression-level": v.optional(
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
     2,

@@ -2,6 +2,7 @@ export { backupPlugin, type BackupPluginOptions } from "./plugin.ts";
 export { backupConfig, type BackupConfig } from "./config.ts";
 export { backupService, type BackupService, type RestoreRequest } from "./backup-service.ts";
 export type { Backup, BackupPhase } from "./backup.ts";
+export type { Phase, PhaseChange, Progress } from "./queue/phases.ts";
 export type { Restore, RestoreState } from "./records/restore-records.ts";
 export type { DefaultPolicy, OnRestart } from "./capture/policy.ts";
 export {
@@ -19,9 +20,23 @@ export { startGuard, type StartGuardOptions } from "./restore/start-guard.ts";
 export { errors } from "./errors.ts";
 export { parseBackupId } from "./store/backup-id.ts";
 export { posixObjects, type PosixObjectsOptions } from "./objects/posix/posix-objects.ts";
-export type { LocalFile, ObjectFacts, ObjectStore, StoreAbilities } from "./objects/object-store.ts";
+export type {
+  LocalFile,
+  ObjectFacts,
+  ObjectStore,
+  Pace,
+  StoreAbilities,
+  UploadOptions,
+} from "./objects/object-store.ts";
 export { backupStore, type BackupStoreOptions } from "./store/object-backup-store.ts";
-export type { BackupStore, ListFilter, Pin, StoredBackup, SweepReport } from "./store/backup-store.ts";
+export type {
+  BackupStore,
+  ListFilter,
+  Pin,
+  StoredBackup,
+  SweepReport,
+  Verification,
+} from "./store/backup-store.ts";
 export { chainOf, type ChainKey } from "./store/chain.ts";
 export type { BackupRef } from "./store/backup-ref.ts";
 export type { Head } from "./store/head.ts";

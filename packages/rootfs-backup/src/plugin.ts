@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { containerdClient } from "@aeon/containerd";
 import {
+  backupId,
   containerRegistry,
   definePlugin,
   errorMessage,
@@ -32,9 +33,13 @@ import { Staging } from "./capture/staging.ts";
 import { containerdTasks } from "./capture/tasks.ts";
 import { backupConfig, type BackupConfig } from "./config.ts";
 import { errors } from "./errors.ts";
+import { Archiver } from "./queue/archiver.ts";
+import { Discarder } from "./queue/discarder.ts";
 import { PackQueue } from "./queue/pack-queue.ts";
-import { Packer } from "./queue/packer.ts";
+import { Phases } from "./queue/phases.ts";
 import { reconcile } from "./queue/reconcile.ts";
+import { TokenBucket } from "./queue/token-bucket.ts";
+import { Uploader } from "./queue/uploader.ts";
 import { present } from "./records/backup-record.ts";
 import { BackupRecords } from "./records/backup-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
@@ -63,6 +68,8 @@ export interface BackupPluginOptions {
 const sweepIntervalMs = 3_600_000;
 const layerGraceMs = 3_600_000;
 const metricsIntervalMs = 10_000;
+/** Staged copies deleted at the same time. */
+const discards = 2;
 /** How often a node asks whether it is its turn to tidy the store. */
 const housekeepingIntervalMs = 600_000;
 
@@ -116,7 +123,18 @@ async function start(
     documentOf: (id, signal) => backups.documentOf(id, signal),
     log,
   });
+  const phases: Phases = new Phases({
+    now,
+    onChange: (change, seconds) => {
+      metrics.phase(change, seconds);
+      // A stored one is told of when its staged copy is gone too.
+      if (change.to !== "stored") backups.changed(backupId(change.subject));
+      log.debug({ ...change }, "backup goes on");
+    },
+    onProgress: (id) => backups.changed(id),
+  });
   const backups: Backups = new Backups({
+    phases,
     records,
     restores,
     bindings,
@@ -140,33 +158,50 @@ async function start(
     bindings,
     pods,
     staging,
+    phases,
     tasks,
     log,
     now,
     onSettled: () => queue.pokeSoon(),
   });
-  const packer = new Packer({
+  const squasher = new Squasher({ layers, worker, depth: config["squash-depth"], log });
+  const archiver = new Archiver({
+    backups: records,
+    staging,
+    worker,
+    squasher,
+    phases,
+    level: config["compression-level"],
+    exclude: config.exclude,
+    log,
+    onPacked: (facts) => metrics.packed(facts),
+  });
+  const bandwidth = config["upload-bandwidth"];
+  const uploader = new Uploader({
     backups: records,
     staging,
     store,
-    worker,
-    squasher: new Squasher({ layers, worker, depth: config["squash-depth"], log }),
+    archiver,
+    phases,
     registry,
-    level: config["compression-level"],
-    exclude: config.exclude,
+    verification: config.verification,
+    pace: bandwidth === undefined ? undefined : new TokenBucket(bandwidth).take,
     node: hostname(),
     log,
     now,
-    onPacked: (facts) => metrics.packed(facts),
+    onUploaded: (bytes) => metrics.uploaded(bytes),
   });
   const queue: PackQueue = life.use(
     new PackQueue({
       backups: records,
       staging,
-      packer,
+      archiver,
+      uploader,
+      discarder: new Discarder({ backups: records, staging, store, worker, log }),
       worker,
       restarts,
-      concurrency: config.concurrency,
+      phases,
+      limits: { pack: config.concurrency, upload: config["upload-concurrency"], discard: discards },
       log,
       now,
       onChange: (id) => backups.changed(id),
@@ -183,6 +218,7 @@ async function start(
     pods,
     restarts,
     staging,
+    phases,
     log,
     now,
     onStaged: () => queue.pokeSoon(),
@@ -198,6 +234,7 @@ async function start(
       worker,
       tasks,
       freezer,
+      phases,
       concurrency: config.concurrency,
       level: config["compression-level"],
       exclude: config.exclude,

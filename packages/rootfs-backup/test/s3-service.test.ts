@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ObjectStore } from "../src/objects/object-store.ts";
 import { openS3 } from "../src/objects/s3/open-s3.ts";
 import { s3Config } from "../src/objects/s3/s3-config.ts";
+import { TokenBucket } from "../src/queue/token-bucket.ts";
 import { launchBucket, type TestBucket } from "./s3.ts";
 
 const { signal } = new AbortController();
@@ -146,6 +147,31 @@ test("sweeps old uploads in parts of anybody below the prefix, and nothing else"
   expect(await store.sweepUnfinished(-60_000, signal)).toBe(2);
   expect(await unfinished("swept/")).toBe(0);
   expect(await unfinished("elsewhere/")).toBe(1);
+});
+
+test("an upload goes no faster than it may, and the file stays when it is to be kept", async () => {
+  await using store = bucket.open({}, "paced");
+  const bytes = randomBytes(11 << 20);
+  const file = await spooled(store, bytes);
+  const rate = 4 << 20;
+  const startedAt = performance.now();
+  const pace = new TokenBucket(rate).take;
+  await store.upload("paced/blob", file, { size: bytes.length, signal, pace, keep: true });
+  const seconds = (performance.now() - startedAt) / 1000;
+  expect(seconds).toBeGreaterThan(bytes.length / rate - 0.5);
+  expect(seconds).toBeLessThan(bytes.length / rate + 10);
+  expect(readFileSync(file).equals(bytes)).toBe(true);
+  await using fetched = await store.fetch("paced/blob", { size: bytes.length, signal });
+  expect(readFileSync(fetched.path).equals(bytes)).toBe(true);
+  const stop = new AbortController();
+  const slow = store.upload("paced/slow", file, {
+    size: bytes.length,
+    signal: stop.signal,
+    pace: new TokenBucket(1 << 18).take,
+    keep: true,
+  });
+  setTimeout(() => stop.abort(new Error("enough")), 500);
+  await expect(slow).rejects.toThrow("enough");
 });
 
 test("an upload whose parts the service lost is begun again", async () => {

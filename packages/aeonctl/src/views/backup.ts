@@ -11,10 +11,14 @@ import { isoTime, shortTime } from "./timestamp.ts";
 /** One entry of `aeonctl backup ls`, and what `backup show` and `backup wait` say. */
 export interface BackupView {
   readonly id: string;
-  /** `staged`, `packing`, `stored` or `failed`. */
+  /** `capturing`, `staged`, `packing`, `uploading`, `verifying`, `stored` or `failed`. */
   readonly state: string;
   readonly failure: string | null;
   readonly attempts: number;
+  /** When a failed one is tried again. */
+  readonly nextAttemptAt: string | null;
+  /** How far packing, uploading or verifying is, in bytes; `total` is null while it is not known. */
+  readonly progress: { readonly done: number; readonly total: number | null } | null;
   readonly namespace: string;
   readonly containerId: string | null;
   readonly image: string | null;
@@ -55,6 +59,10 @@ export const backupView = (backup: admin.Backup): BackupView => ({
   state: enumName(admin.BackupState, backup.state),
   failure: backup.failure || null,
   attempts: backup.attempts,
+  nextAttemptAt: isoTime(backup.nextAttemptAt),
+  progress: backup.progress
+    ? { done: Number(backup.progress.done), total: Number(backup.progress.total) || null }
+    : null,
   namespace: backup.namespace,
   containerId: backup.containerId || null,
   image: backup.image || null,
@@ -83,18 +91,34 @@ export const backupView = (backup: admin.Backup): BackupView => ({
 
 const sizeText = (size: number | null): string | null => (size === null ? null : humanSize(size));
 
-const paintState = (text: string, { state }: BackupView, style: Style): string =>
+const paintState = (text: string, { state }: Pick<BackupView, "state">, style: Style): string =>
   state === "stored" ? style.good(text) : state === "failed" ? style.bad(text) : style.busy(text);
 
 const exitText = ({ exit, outOfMemory }: BackupView): string | null =>
   exit === null ? null : `${exit.code}${outOfMemory ? " oom" : ""}`;
+
+/** With how much of it is done, where that is known. */
+function stateText({ state, progress }: BackupView): string {
+  if (progress === null) return state;
+  const { done, total } = progress;
+  return total === null ? `${state} ${humanSize(done)}` : `${state} ${Math.floor((100 * done) / total)}%`;
+}
+
+/** Time until then. */
+const waitText = (time: string | null): string | null =>
+  time === null ? null : humanDuration(Math.max(0, Date.parse(time) - Date.now()));
+
+const progressText = ({ progress }: BackupView): string | null =>
+  progress === null
+    ? null
+    : `${humanSize(progress.done)} of ${progress.total === null ? "an unknown size" : humanSize(progress.total)}`;
 
 const marks = ({ head, pinned }: BackupView): string =>
   [...(head === true ? ["HEAD"] : []), ...(pinned === null ? [] : ["pinned"])].join(",");
 
 const columns: readonly Column<BackupView>[] = [
   { title: "BACKUP", text: ({ id }) => id },
-  { title: "STATE", text: ({ state }) => state, paint: paintState },
+  { title: "STATE", text: stateText, paint: paintState },
   { title: "NAMESPACE", text: ({ namespace }) => namespace },
   { title: "CONTAINER", text: ({ containerId }) => containerId },
   { title: "SIZE", text: ({ size }) => sizeText(size), align: "right" },
@@ -102,6 +126,7 @@ const columns: readonly Column<BackupView>[] = [
   { title: "TRIGGER", text: ({ trigger }) => trigger },
   { title: "EXIT", text: exitText, align: "right" },
   { title: "IMAGE", text: ({ image }) => image },
+  { title: "NEXT TRY", text: ({ nextAttemptAt }) => waitText(nextAttemptAt), align: "right" },
   { title: "FAILURE", text: ({ failure }) => failure },
 ];
 
@@ -137,8 +162,10 @@ export function backupDetails(view: BackupView, style: Style): string {
     [
       ["backup", shown(view.id)],
       ["state", paintState(view.state, view, style)],
+      ["done", progressText(view)],
       ["failure", shown(view.failure)],
       ["attempts", String(view.attempts)],
+      ["next attempt", view.nextAttemptAt],
       ["namespace", shown(view.namespace)],
       ["container", shown(view.containerId)],
       ["image", shown(view.image)],

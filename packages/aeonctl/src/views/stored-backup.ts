@@ -11,6 +11,8 @@ export function storedBackupView({ ref, isHead, pin }: ListedBackup, store: stri
     state: "stored",
     failure: null,
     attempts: 1,
+    nextAttemptAt: null,
+    progress: null,
     namespace: identity.namespace,
     containerId: identity.containerId,
     image: identity.image ?? null,

@@ -38,6 +38,8 @@ test("a backup that is stored", () => {
     id: "20260102T030405Z-web",
     state: "stored",
     failure: null,
+    nextAttemptAt: null,
+    progress: null,
     attempts: 2,
     namespace: "k8s.io",
     containerId: "web",

@@ -30,8 +30,11 @@ const containerStates = {
 } as const satisfies Record<ContainerEntry["state"], admin.ContainerState>;
 
 const backupStates = {
+  capturing: BackupState.CAPTURING,
   staged: BackupState.STAGED,
   packing: BackupState.PACKING,
+  uploading: BackupState.UPLOADING,
+  verifying: BackupState.VERIFYING,
   stored: BackupState.STORED,
   failed: BackupState.FAILED,
 } as const satisfies Record<BackupPhase, admin.BackupState>;
@@ -125,6 +128,12 @@ export const backupMessage = (backup: Backup): MessageInitShape<typeof admin.Bac
   attempts: backup.attempts,
   labels: { ...backup.labels },
   ...(backup.exit && { exit: exitMessage(backup.exit) }),
+  ...(backup.progress && {
+    progress: { done: BigInt(backup.progress.done), total: BigInt(backup.progress.total ?? 0) },
+  }),
+  ...(backup.nextAttemptAt !== undefined && {
+    nextAttemptAt: timestampFromNanoseconds(backup.nextAttemptAt),
+  }),
   parent: backup.parent ?? "",
   trigger: triggers[backup.trigger],
   consistency: consistencies[backup.consistency],

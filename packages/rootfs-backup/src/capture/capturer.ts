@@ -10,6 +10,7 @@ import {
   type SnapshotKey,
 } from "@aeon/core";
 import { errors } from "../errors.ts";
+import type { Phases } from "../queue/phases.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupRecord, NewBackup } from "../records/backup-record.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
@@ -33,6 +34,7 @@ export interface CapturerOptions {
   readonly pods: Pods;
   readonly restarts: Restarts;
   readonly staging: Staging;
+  readonly phases: Phases;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -79,9 +81,10 @@ export class Capturer {
    * resolves; the mark of it follows, since reconcile draws it from the intent and the folder.
    */
   async resume(record: BackupRecord): Promise<BackupRecord> {
-    const { backups, staging, log, onStaged } = this.#options;
+    const { backups, staging, phases, log, onStaged } = this.#options;
     const { id } = record;
     await staging.take(record.upperdir, id);
+    phases.enter(id, "staged");
     backups.staged(id).then(
       () => reached("staged", id),
       (error: unknown) =>
@@ -93,7 +96,7 @@ export class Capturer {
   }
 
   async #capture(key: SnapshotKey, context: Context): Promise<BackupRecord | undefined> {
-    const { policy, backups, bindings, pods, staging, now } = this.#options;
+    const { policy, backups, bindings, pods, staging, phases, now } = this.#options;
     const parts = containerKey(key);
     if (parts === undefined) return undefined;
     const info = await statSnapshot(key, context);
@@ -110,7 +113,10 @@ export class Capturer {
     const found = { key, parts, info, layer, entry: pods.named(entry), binding };
     if (!existsSync(layer.upperdir)) return this.#recover(found);
     staging.assertSameDevice(layer.upperdir);
-    if (binding === undefined && isEmptyFolder(layer.upperdir)) return undefined;
+    if (binding === undefined && isEmptyFolder(layer.upperdir)) {
+      phases.enter(key, "skipped", { reason: "the container changed nothing" });
+      return undefined;
+    }
     this.assertRoom(key);
     return this.#take(found, newBackup(found, howOf(entry), now()));
   }
@@ -120,8 +126,9 @@ export class Capturer {
    * layer is found again by its folder's name when the removal, which was not answered, is repeated.
    */
   async #take(found: Found, backup: NewBackup): Promise<BackupRecord> {
-    const { registry, backups, log } = this.#options;
+    const { registry, backups, phases, log } = this.#options;
     const intended = backups.intend(backup);
+    phases.enter(backup.id, "capturing");
     const record = backups.get(backup.id);
     if (record === undefined) await intended;
     reached("intended", backup.id);
@@ -210,6 +217,7 @@ const intent = {
   state: "intent",
   place: "staging",
   discarded: false,
+  squashed: false,
   attempts: 0,
   nextAttemptAt: 0n,
 } as const;

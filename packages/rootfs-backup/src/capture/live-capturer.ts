@@ -14,6 +14,7 @@ import {
 import { leftOut } from "../archive/exclusions.ts";
 import { errors } from "../errors.ts";
 import type { BackupRecord, NewBackup } from "../records/backup-record.ts";
+import type { Phases } from "../queue/phases.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
 import { syncFolder } from "../objects/posix/durable-files.ts";
@@ -65,6 +66,7 @@ export interface LiveCapturerOptions {
   readonly worker: ArchiveWorker;
   readonly tasks: Tasks | undefined;
   readonly freezer: Freezer | undefined;
+  readonly phases: Phases;
   /** Layers read at the same time. */
   readonly concurrency: number;
   /** zstd level, 1…19. */
@@ -109,7 +111,10 @@ export class LiveCapturer implements AsyncDisposable {
         details: { namespace: request.namespace, containerId: request.containerId },
       });
     const signal = AbortSignal.any([call.signal, this.#life.signal]);
-    const work = this.#inTurn(entry, request, { ...call, signal }).finally(() => this.#running.delete(key));
+    const work = this.#inTurn(entry, request, { ...call, signal }).finally(() => {
+      this.#running.delete(key);
+      this.#options.phases.forget(key);
+    });
     this.#running.set(key, work);
     return await work;
   }
@@ -120,6 +125,7 @@ export class LiveCapturer implements AsyncDisposable {
 
   async #inTurn(entry: ContainerEntry, request: CaptureRequest, call: CaptureCall): Promise<BackupRecord> {
     call.onProgress?.({ phase: "waiting", bytes: 0 });
+    this.#options.phases.enter(entry.snapshotKey, "pending");
     using _ = await this.#slots.take(call.signal);
     return await this.#capture(entry, request, call);
   }
@@ -137,7 +143,7 @@ export class LiveCapturer implements AsyncDisposable {
   }
 
   async #capture(entry: ContainerEntry, request: CaptureRequest, call: CaptureCall): Promise<BackupRecord> {
-    const { backups, staging, tasks, assertRoom, log, onStaged } = this.#options;
+    const { backups, staging, tasks, phases, assertRoom, log, onStaged } = this.#options;
     const { snapshotKey: key } = entry;
     assertRoom(key);
     const state = await tasks?.state(request.namespace, request.containerId, call.signal);
@@ -145,6 +151,8 @@ export class LiveCapturer implements AsyncDisposable {
     const unpaused: Consistency = isStill ? (state === "paused" ? "frozen" : "exact") : "live";
     const backup = await this.#describe(entry, request, unpaused, call.signal);
     await backups.intend(backup);
+    phases.rename(key, backup.id);
+    phases.enter(backup.id, "capturing");
     reached("intended", backup.id);
     try {
       await staging.make(backup.id);
@@ -157,8 +165,10 @@ export class LiveCapturer implements AsyncDisposable {
     } catch (error) {
       await staging.dropPacked(backup.id);
       await backups.abandon(backup.id);
+      phases.forget(backup.id);
       throw error;
     }
+    phases.enter(backup.id, "staged");
     reached("staged", backup.id);
     const staged = backups.get(backup.id);
     if (staged === undefined)

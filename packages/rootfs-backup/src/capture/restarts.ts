@@ -10,6 +10,7 @@ import type {
 } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
+import type { Phases } from "../queue/phases.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
@@ -31,6 +32,7 @@ export interface RestartsOptions {
   readonly bindings: BindingRecords;
   readonly pods: Pods;
   readonly staging: Staging;
+  readonly phases: Phases;
   /** Absent where no containerd is known; then only the registry tells who has ended. */
   readonly tasks: Tasks | undefined;
   readonly log: Logger;
@@ -223,7 +225,7 @@ export class Restarts {
   }
 
   async #ofSnapshot({ key, entry, info }: Earlier, context: Context): Promise<Left | undefined> {
-    const { pods, bindings, backups, log, now, onSettled } = this.#options;
+    const { pods, bindings, backups, phases, log, now, onSettled } = this.#options;
     const parts = containerKey(key);
     if (parts === undefined || entry === undefined || info === undefined) return undefined;
     await this.#assertEnded(entry, context.signal);
@@ -238,6 +240,7 @@ export class Restarts {
     } as const;
     const backup = newBackup({ key, parts, info, layer, entry: pods.named(entry), binding }, how, now());
     await backups.settle(backup);
+    phases.enter(backup.id, "staged");
     reached("settled", backup.id);
     log.info({ snapshot: key, backup: backup.id, trigger: backup.trigger }, "writable layer is final");
     onSettled();

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, renameSync } from "node:fs";
-import { mkdir, lstat, readdir, rm, rmdir } from "node:fs/promises";
+import { existsSync, lstatSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
+import { mkdir, lstat, readdir, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { backupId, errnoOf, type BackupId } from "@aeon/core";
+import { layerFiles } from "../archive/blob-descriptor.ts";
 import { errors } from "../errors.ts";
 import { syncFolder } from "../objects/posix/durable-files.ts";
 import { reached } from "./steps.ts";
@@ -37,7 +38,7 @@ export class Staging {
     return join(this.path, id, "fs");
   }
 
-  /** Where a layer is that was packed without being moved here. */
+  /** Where the archive of a layer is, its other files beside it. */
   packed(id: BackupId): string {
     return join(this.path, id, "layer");
   }
@@ -77,6 +78,27 @@ export class Staging {
   /** Makes the folder for a layer that is packed into it. */
   async make(id: BackupId): Promise<void> {
     await mkdir(this.folder(id), { mode: 0o700 });
+  }
+
+  /** Makes the folder for an archive, without what an earlier attempt left of one. */
+  async makeRoom(id: BackupId): Promise<void> {
+    await mkdir(this.folder(id), { recursive: true, mode: 0o700 });
+    await this.#removeArchive(id);
+  }
+
+  /** Removes the archive of a layer, and its folder unless the layer is in it. */
+  async dropArchive(id: BackupId): Promise<void> {
+    await this.#removeArchive(id);
+    try {
+      // At once, so that no layer can be on its way in.
+      rmdirSync(this.folder(id));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOTEMPTY") ignoreAbsence(error);
+    }
+  }
+
+  async #removeArchive(id: BackupId): Promise<void> {
+    for (const path of Object.values(layerFiles(this.packed(id)))) await unlink(path).catch(ignoreAbsence);
   }
 
   /** Removes a folder made by {@link make}, whatever was packed into it. */

@@ -6,6 +6,7 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UploadOptions,
 } from "./object-store.ts";
 
 /**
@@ -57,7 +58,7 @@ class LazyObjects implements ObjectStore {
     return (await this.#store()).spool(signal);
   }
 
-  async upload(key: ObjectKey, file: string, options: TransferOptions): Promise<void> {
+  async upload(key: ObjectKey, file: string, options: UploadOptions): Promise<void> {
     return (await this.#store()).upload(key, file, options);
   }
 

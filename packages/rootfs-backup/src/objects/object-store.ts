@@ -23,6 +23,16 @@ export interface TransferOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
+/** Resolves when so many more bytes may go; rejects when the signal fires first. */
+export type Pace = (bytes: number, signal: AbortSignal) => Promise<void>;
+
+export interface UploadOptions extends TransferOptions {
+  /** Leaves the file where it is. */
+  readonly keep?: boolean;
+  /** Asked before bytes leave this host's disk; without it they go as fast as they can. */
+  readonly pace?: Pace;
+}
+
 /** A file on this host; disposing removes it where it was made for the caller. */
 export interface LocalFile extends AsyncDisposable {
   readonly path: string;
@@ -71,7 +81,7 @@ export interface ObjectStore extends AsyncDisposable {
    * Takes a flushed file over as an object whose name stands for its content, so that one which is there already
    * will do. May be repeated after any failure or crash, also when the file is gone because it was done.
    */
-  upload(key: ObjectKey, file: string, options: TransferOptions): Promise<void>;
+  upload(key: ObjectKey, file: string, options: UploadOptions): Promise<void>;
   /** A whole object as a file on this host. Rejects with `BACKUP_DAMAGED` when it is absent or of another size. */
   fetch(key: ObjectKey, options: TransferOptions): Promise<LocalFile>;
   /** All objects below a folder (a prefix that ends with a slash), in no particular order. */

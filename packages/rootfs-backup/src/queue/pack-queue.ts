@@ -4,17 +4,27 @@ import type { Staging } from "../capture/staging.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
+import type { Archiver } from "./archiver.ts";
 import { backOff, longestBackOff } from "./back-off.ts";
-import type { Packer } from "./packer.ts";
+import type { Discarder } from "./discarder.ts";
+import { layersBelow } from "./draft.ts";
+import type { Phases } from "./phases.ts";
+import type { Uploader } from "./uploader.ts";
+
+/** What is next to be done for a backup: its archive, its way to the store, or the end of its staged copy. */
+export type Task = "pack" | "upload" | "discard";
 
 export interface PackQueueOptions {
   readonly backups: BackupRecords;
   readonly staging: Staging;
-  readonly packer: Packer;
+  readonly archiver: Archiver;
+  readonly uploader: Uploader;
+  readonly discarder: Discarder;
   readonly worker: ArchiveWorker;
   readonly restarts: Restarts;
-  /** Layers packed at the same time. */
-  readonly concurrency: number;
+  readonly phases: Phases;
+  /** How many backups each task is done for at the same time. */
+  readonly limits: Readonly<Record<Task, number>>;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
@@ -22,18 +32,22 @@ export interface PackQueueOptions {
   readonly onChange: (id: BackupId) => void;
 }
 
+interface Running {
+  readonly task: Task;
+  readonly work: Promise<void>;
+}
+
 /** Milliseconds until a removal surely is answered. */
 const soonMs = 100;
 
 /**
- * Stores what is staged, the oldest first, and then deletes the staged copy. The records are the queue, so
- * nothing is lost with the process; what fails is tried again for ever, ever more seldom.
+ * Packs what is staged, stores what is packed, and then deletes the staged copy, for each the oldest first. The
+ * records are the queue, so nothing is lost with the process; what fails is tried again for ever, ever more seldom.
  */
 export class PackQueue implements AsyncDisposable {
   readonly #options: PackQueueOptions;
   readonly #life = new Lifetime();
-  /** Backups being worked on. */
-  readonly #running = new Map<BackupId, Promise<void>>();
+  readonly #running = new Map<BackupId, Running>();
   #measuring: Promise<void> | undefined;
   readonly #unmeasurable = new Set<BackupId>();
   #timer: NodeJS.Timeout | undefined;
@@ -44,12 +58,8 @@ export class PackQueue implements AsyncDisposable {
     this.#life.defer(async () => {
       clearTimeout(this.#timer);
       clearTimeout(this.#soon);
-      await Promise.all([...this.#running.values(), this.#measuring]);
+      await Promise.all([...[...this.#running.values()].map(({ work }) => work), this.#measuring]);
     });
-  }
-
-  isRunning(id: BackupId): boolean {
-    return this.#running.has(id);
   }
 
   /** As {@link poke}, a moment later: starting a process would hold up the removal that is being answered. */
@@ -65,18 +75,19 @@ export class PackQueue implements AsyncDisposable {
   poke(): void {
     if (this.#life.signal.aborted) return;
     clearTimeout(this.#timer);
-    const { backups, concurrency, now } = this.#options;
+    const { backups, now } = this.#options;
     const at = now();
     let next: bigint | undefined;
     for (const record of backups.unfinished()) {
-      if (this.#running.has(record.id) || !this.#isReady(record)) continue;
+      const task = this.#running.has(record.id) ? undefined : this.#taskOf(record);
+      if (task === undefined) continue;
       const isDue = isDueAt(record.nextAttemptAt, at);
-      if (isDue && this.#running.size < concurrency) {
-        this.#start(record);
+      if (isDue && this.#hasRoom(task)) {
+        this.#start(record, task);
         continue;
       }
       if (!isDue) next = earlier(next, record.nextAttemptAt);
-      if (record.place === "staging" && record.stagedBytes === undefined) this.#measure(record);
+      if (record.place === "staging" && record.stagedBytes === undefined) this.measure(record.id);
     }
     if (next !== undefined)
       this.#timer = setTimeout(() => this.poke(), Number((next - at) / 1_000_000n) + 1).unref();
@@ -88,66 +99,93 @@ export class PackQueue implements AsyncDisposable {
 
   /** Backups that nothing is left to do for now: what they wait for pokes. */
   isIdle(record: BackupRecord): boolean {
-    return record.state === "stored" && !this.#running.has(record.id) && !this.#isReady(record);
+    return record.state === "stored" && !this.#running.has(record.id) && this.#taskOf(record) === undefined;
   }
 
-  /** Whether there is something to do: what others stand on stays, and what stands on others comes after them. */
-  #isReady(record: BackupRecord): boolean {
-    const { packer, restarts } = this.#options;
-    if (record.state === "intent") return false;
-    if (record.state === "staged") return packer.layersBelow(record) !== undefined;
-    return record.place === "snapshot" || !restarts.isNeeded(record.id);
-  }
-
-  #start(record: BackupRecord): void {
-    const work = this.#work(record).finally(() => {
-      this.#running.delete(record.id);
-      this.#options.onChange(record.id);
-      this.poke();
-    });
-    this.#running.set(record.id, work);
-    this.#options.onChange(record.id);
-  }
-
-  /** Only what has to wait is measured, one at a time, so that the staging limit knows of it. */
-  #measure({ id }: BackupRecord): void {
-    if (this.#measuring !== undefined || this.#unmeasurable.has(id)) return;
-    const { backups, staging, worker, log } = this.#options;
+  /** Only what has to wait, or is looked at, is measured, one at a time; the staging limit knows of it then. */
+  measure(id: BackupId): void {
+    if (this.#measuring !== undefined || this.#unmeasurable.has(id) || this.#life.signal.aborted) return;
+    const { backups, staging, worker, log, onChange } = this.#options;
     const { signal } = this.#life;
+    const record = backups.get(id);
+    if (record === undefined) return;
+    const folder = record.place === "staging" ? staging.folder(id) : record.upperdir;
     this.#measuring = worker
-      .measure(staging.folder(id), signal)
+      .measure(folder, signal)
       .then((bytes) => backups.measured(id, bytes))
       .catch((error: unknown) => {
-        if (!signal.aborted)
-          log.debug({ backup: id, error: errorMessage(error) }, "staged layer not measured");
+        if (signal.aborted) return;
+        this.#unmeasurable.add(id);
+        log.debug({ backup: id, error: errorMessage(error) }, "staged layer not measured");
       })
       .finally(() => {
         this.#measuring = undefined;
+        onChange(id);
         this.poke();
       });
   }
 
-  async #work(record: BackupRecord): Promise<void> {
-    const { packer, restarts, backups, log, now } = this.#options;
+  /** Undefined while there is nothing to do: what others stand on stays, and what stands on others comes after them. */
+  #taskOf(record: BackupRecord): Task | undefined {
+    const { backups, restarts } = this.#options;
+    if (record.state === "intent") return undefined;
+    if (record.state === "staged") {
+      if (layersBelow(record, backups) === undefined) return undefined;
+      return record.packed === undefined ? "pack" : "upload";
+    }
+    return record.place === "snapshot" || !restarts.isNeeded(record.id) ? "discard" : undefined;
+  }
+
+  #hasRoom(task: Task): boolean {
+    let count = 0;
+    for (const running of this.#running.values()) if (running.task === task) count += 1;
+    return count < this.#options.limits[task];
+  }
+
+  #start(record: BackupRecord, task: Task): void {
+    const work = this.#work(record, task).finally(() => {
+      this.#running.delete(record.id);
+      this.#options.onChange(record.id);
+      this.poke();
+    });
+    this.#running.set(record.id, { task, work });
+    this.#options.onChange(record.id);
+  }
+
+  async #work(record: BackupRecord, task: Task): Promise<void> {
+    const { archiver, uploader, backups } = this.#options;
     const { signal } = this.#life;
     const { id, place } = record;
     try {
-      if (record.state === "staged") await packer.store(record, signal);
-      if (backups.get(id)?.place === "snapshot" || restarts.mayGo(id)) await packer.discard(record, signal);
+      if (task === "pack") await archiver.pack(record, signal);
+      if (task === "upload") await uploader.upload(record, signal);
+      // Whoever waits for the backup finds nothing left of it here.
+      if (backups.get(id)?.state === "stored") await this.#discard(record);
     } catch (error) {
       // A layer that was moved while it was read is read again from where it is now.
       if (signal.aborted || backups.get(id)?.place !== place) return;
-      const wait = backOff(record.attempts + 1);
-      log.warn(
-        { backup: record.id, attempt: record.attempts + 1, retryInMs: wait, error: errorMessage(error) },
-        "backup not stored",
-      );
-      await backups
-        .failed(record.id, errorMessage(error), now() + BigInt(wait) * 1_000_000n)
-        .catch((cause: unknown) =>
-          log.error({ backup: record.id, error: errorMessage(cause) }, "failure not recorded"),
-        );
+      await this.#fail(record, errorMessage(error));
     }
+  }
+
+  async #discard(record: BackupRecord): Promise<void> {
+    const { backups, restarts, discarder } = this.#options;
+    const { id } = record;
+    if (backups.get(id)?.place === "snapshot" || restarts.mayGo(id))
+      await discarder.discard(record, this.#life.signal);
+  }
+
+  async #fail({ id, attempts, state }: BackupRecord, failure: string): Promise<void> {
+    const { backups, phases, log, now } = this.#options;
+    const wait = backOff(attempts + 1);
+    const nextAttemptAt = now() + BigInt(wait) * 1_000_000n;
+    log.warn({ backup: id, attempt: attempts + 1, retryInMs: wait, error: failure }, "backup not stored");
+    try {
+      await backups.failed(id, failure, nextAttemptAt);
+    } catch (cause) {
+      log.error({ backup: id, error: errorMessage(cause) }, "failure not recorded");
+    }
+    if (state !== "stored") phases.enter(id, "failed", { reason: failure, nextAttemptAt });
   }
 }
 

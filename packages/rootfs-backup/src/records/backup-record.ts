@@ -50,8 +50,12 @@ export interface NewBackup {
 export interface BackupRecord extends NewBackup {
   readonly state: BackupState;
   readonly place: Place;
-  /** Set when staging holds the packed layer instead of its files. */
+  /** Set when staging holds the packed layer, beside its files or, of a running container's, instead of them. */
   readonly packed?: Packed;
+  /** Whether what is packed stands for the layers below it too. */
+  readonly squashed: boolean;
+  /** When the store had taken all of the packed layer; it is not named there yet. */
+  readonly uploadedAt?: bigint;
   readonly storedAt?: bigint;
   /** True once the staged copy is deleted. */
   readonly discarded: boolean;
@@ -87,6 +91,7 @@ export function recordOf(row: Row): BackupRecord {
     idMaps: idMaps === undefined ? undefined : v.parse(idMapsSchema, JSON.parse(idMaps)),
     snapshotParent: snapshotParent === undefined ? undefined : snapshotKey(snapshotParent),
     storedAt: optionalInteger(row, "stored_at"),
+    uploadedAt: optionalInteger(row, "uploaded_at"),
     failure: optionalText(row, "failure"),
     digest: optionalText(row, "digest"),
     location: optionalText(row, "location"),
@@ -116,6 +121,7 @@ export function recordOf(row: Row): BackupRecord {
     identity: v.parse(identitySchema, JSON.parse(text(row, "identity"))),
     createdAt: integer(row, "created_at"),
     discarded: integer(row, "discarded") === 1n,
+    squashed: integer(row, "squashed") === 1n,
     attempts: Number(integer(row, "attempts")),
     nextAttemptAt: integer(row, "next_attempt_at"),
     ...present(optional),

@@ -15,6 +15,9 @@ export interface StoredFacts {
   readonly layers: readonly StoredLayer[];
 }
 
+/** What an archive takes in staging. */
+const archiveBytes = ({ layer }: Packed): number => layer.size + layer.index.size + layer.toc.size;
+
 /** The backups made on this node. Every change is durable when it resolves. */
 export class BackupRecords {
   readonly #database: Database;
@@ -126,6 +129,36 @@ export class BackupRecords {
       JSON.stringify(packed),
       id,
     );
+  }
+
+  /** The archive of a staged layer is in staging beside it. */
+  async archived(id: BackupId, packed: Packed, squashed: boolean): Promise<void> {
+    await this.#run(
+      `UPDATE backup SET packed = ?, squashed = ?, uploaded_at = NULL, failure = NULL, next_attempt_at = 0,
+         staged_bytes = staged_bytes + ? WHERE id = ? AND state = 'staged'`,
+      JSON.stringify(packed),
+      squashed ? 1 : 0,
+      archiveBytes(packed),
+      id,
+    );
+  }
+
+  /** The archive is not what was packed: the layer has to be packed again. */
+  async spoiled(id: BackupId): Promise<void> {
+    await this.#run(
+      "UPDATE backup SET packed = NULL, squashed = 0, uploaded_at = NULL, staged_bytes = NULL WHERE id = ? AND state = 'staged'",
+      id,
+    );
+  }
+
+  /** The store has taken the archive. */
+  async uploaded(id: BackupId, at: bigint): Promise<void> {
+    await this.#run("UPDATE backup SET uploaded_at = ? WHERE id = ? AND state = 'staged'", at, id);
+  }
+
+  /** The store does not have it after all. */
+  async uploadLost(id: BackupId): Promise<void> {
+    await this.#run("UPDATE backup SET uploaded_at = NULL WHERE id = ?", id);
   }
 
   /** The layer has left its snapshot for staging, where it has to be deleted later. */

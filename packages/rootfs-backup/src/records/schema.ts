@@ -62,4 +62,7 @@ export const migrations: readonly string[] = [
     labels TEXT NOT NULL,
     seen_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID`,
+  `ALTER TABLE backup ADD COLUMN squashed INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE backup ADD COLUMN uploaded_at INTEGER;
+  ALTER TABLE pod ADD COLUMN ending TEXT`,
 ];

@@ -324,3 +324,25 @@ test("a folder that cannot be made fails each call until it can", async () => {
   rmSync(path);
   expect(await idsOf(store)).toEqual([]);
 });
+
+test.for([
+  ["size", "shorter", (path: string) => truncateSync(path, 3)],
+  ["content", "other", (path: string) => writeFileSync(path, "CONTENT")],
+] as const)(
+  "looking at its %s finds a blob that is %s, which can be stored again then",
+  async ([verification, , damage]) => {
+    using dir = temporary();
+    await using store = open(dir.path);
+    const layer = await put(store, "content");
+    const looked: number[] = [];
+    const look = () =>
+      store.verifyLayer(layer, { signal, verification, onProgress: (bytes) => looked.push(bytes) });
+    await look();
+    expect(looked.at(-1)).toBe(layer.size + layer.index.size + layer.toc.size);
+    damage(join(dir.path, layout.blob(layout.tenant("default"), layer.digest)));
+    await expect(look()).rejects.toMatchObject({ reason: "LAYER_MISSING" });
+    await expect(look()).rejects.toThrow("not there");
+    await put(store, "content");
+    await look();
+  },
+);

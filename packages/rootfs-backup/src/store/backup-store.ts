@@ -1,6 +1,6 @@
 import type { BackupId } from "@aeon/core";
 import type { LayerFiles } from "../archive/blob-descriptor.ts";
-import type { LocalFile, ObjectKey } from "../objects/object-store.ts";
+import type { LocalFile, ObjectKey, Pace } from "../objects/object-store.ts";
 import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import type { ChainKey } from "./chain.ts";
@@ -19,6 +19,20 @@ export interface StoredBackup {
 export interface PutLayerOptions {
   readonly signal: AbortSignal;
   /** Told how many bytes of the layer's blobs are done, now and then. */
+  readonly onProgress?: (bytes: number) => void;
+  /** Leaves the files where they are. */
+  readonly keep?: boolean;
+  /** Asked before bytes leave this host's disk. */
+  readonly pace?: Pace;
+}
+
+/** How a stored layer is looked at: that its blobs are there in their sizes, or by reading all of them back too. */
+export type Verification = "size" | "content";
+
+export interface VerifyLayerOptions {
+  readonly signal: AbortSignal;
+  readonly verification: Verification;
+  /** Told how many bytes were looked at. */
   readonly onProgress?: (bytes: number) => void;
 }
 
@@ -70,6 +84,11 @@ export interface BackupStore extends AsyncDisposable {
   spool(signal: AbortSignal): Promise<string>;
   /** Takes a layer's files over as blobs of its tenant; may be repeated, also with files that were taken before. */
   putLayer(files: LayerFiles, layer: StoredLayer, options: PutLayerOptions): Promise<void>;
+  /**
+   * Looks whether the store has the layer's blobs. Rejects with `LAYER_MISSING` when it has not; one whose content is
+   * another is removed from the store first, so that it can be uploaded again.
+   */
+  verifyLayer(layer: StoredLayer, options: VerifyLayerOptions): Promise<void>;
   /** A file on this host with the layer's bytes, unverified. Rejects with `BACKUP_DAMAGED` when it is not there. */
   openLayer(layer: StoredLayer, signal: AbortSignal): Promise<LocalFile>;
   /** A range of a blob, unverified: exactly as many bytes. Rejects with `BACKUP_DAMAGED`. */

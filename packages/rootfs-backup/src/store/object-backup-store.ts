@@ -12,6 +12,7 @@ import type {
   StoredBackup,
   SweepOptions,
   SweepReport,
+  VerifyLayerOptions,
 } from "./backup-store.ts";
 import { applyRetention } from "./apply-retention.ts";
 import { isSameChain, type ChainKey } from "./chain.ts";
@@ -29,6 +30,7 @@ import { readImage } from "./read-image.ts";
 import { removeBackup } from "./remove-backup.ts";
 import type { RetentionRules } from "./retention.ts";
 import { sweepTenant } from "./sweep-tenant.ts";
+import { verifyStoredLayer } from "./verify-stored-layer.ts";
 
 const defaultGraceMs = 24 * 3_600_000;
 /** How long unfinished writes of other nodes stay. */
@@ -63,7 +65,7 @@ class ObjectBackupStore implements BackupStore {
   async putLayer(
     files: LayerFiles,
     layer: StoredLayer,
-    { signal, onProgress }: PutLayerOptions,
+    { signal, onProgress, keep = false, pace }: PutLayerOptions,
   ): Promise<void> {
     const folder = layout.tenant(layer.tenant);
     let before = 0;
@@ -76,10 +78,16 @@ class ObjectBackupStore implements BackupStore {
       await this.#objects.upload(layout.blob(folder, digest), file, {
         size,
         signal,
+        keep,
+        ...(pace !== undefined && { pace }),
         ...(onProgress !== undefined && { onProgress: (bytes: number) => onProgress(done + bytes) }),
       });
       before += size;
     }
+  }
+
+  verifyLayer(layer: StoredLayer, options: VerifyLayerOptions): Promise<void> {
+    return verifyStoredLayer(this.#objects, layer, options);
   }
 
   openLayer({ tenant, digest, size }: StoredLayer, signal: AbortSignal): Promise<LocalFile> {

@@ -38,12 +38,17 @@ async function makeFolders(path: string): Promise<void> {
 
 /**
  * Gives a file that is already on disk its final name below `root`, unless the name is taken; the temporary name
- * goes. Resolves to false when it was taken. A link never replaces, unlike a rename, also on NFS.
+ * goes unless it is to be kept. Resolves to false when it was taken. A link never replaces, unlike a rename, also on NFS.
  */
-export async function publish(temporary: string, path: string, root: string): Promise<boolean> {
+export async function publish(
+  temporary: string,
+  path: string,
+  root: string,
+  { keep = false }: { readonly keep?: boolean } = {},
+): Promise<boolean> {
   const published = await linkNew(temporary, path, root);
   await syncFolder(dirname(path));
-  await unlink(temporary);
+  if (!keep) await unlink(temporary);
   return published;
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, open, readdir, unlink, utimes } from "node:fs/promises";
+import { open, readdir, unlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf, errorMessage } from "@aeon/core";
 import { errors } from "../../errors.ts";
@@ -13,7 +13,9 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UploadOptions,
 } from "../object-store.ts";
+import { copyFlushed } from "./copy-flushed.ts";
 import { isAbsence, makeFolder, publish, removeFile, statOrAbsent, writeFlushed } from "./durable-files.ts";
 import { Generations } from "./generations.ts";
 import { mountWarnings } from "./mounted-on.ts";
@@ -130,7 +132,8 @@ class PosixObjects implements ObjectStore {
     return this.#spool;
   }
 
-  async upload(key: ObjectKey, file: string, { size, signal, onProgress }: TransferOptions): Promise<void> {
+  async upload(key: ObjectKey, file: string, options: UploadOptions): Promise<void> {
+    const { size, signal, onProgress } = options;
     const path = await this.#path(key, signal);
     const given = await statOrAbsent(file);
     if (given !== undefined) {
@@ -138,7 +141,7 @@ class PosixObjects implements ObjectStore {
         throw errors.BACKUP_DAMAGED(`${file} has ${given.size} bytes, expected ${size}`, {
           details: { file, size },
         });
-      await this.#adopt(file, path);
+      await this.#adopt(file, path, options);
     }
     const stored = await statOrAbsent(path);
     if (stored === undefined)
@@ -244,17 +247,23 @@ class PosixObjects implements ObjectStore {
     return join(this.#temporary, randomBytes(12).toString("hex"));
   }
 
-  /** A file of another file system cannot be linked; it is copied first. */
-  async #adopt(file: string, path: string): Promise<void> {
+  /** A file of another file system cannot be linked; it is copied first, unless its content is there already. */
+  async #adopt(file: string, path: string, options: UploadOptions): Promise<void> {
+    const { size, keep = false } = options;
     try {
-      if (!(await publish(file, path, this.location))) await touch(path);
+      if (!(await publish(file, path, this.location, { keep }))) await touch(path);
     } catch (error) {
       if (errnoOf(error) !== "EXDEV") throw error;
-      const copy = this.#newName();
-      await copyFlushed(file, copy);
-      if (!(await publish(copy, path, this.location))) await touch(path);
-      await removeFile(file);
+      if (Number((await statOrAbsent(path))?.size ?? -1) === size) await touch(path);
+      else await this.#copyIn(file, path, options);
+      if (!keep) await removeFile(file);
     }
+  }
+
+  async #copyIn(file: string, path: string, options: UploadOptions): Promise<void> {
+    const copy = this.#newName();
+    await copyFlushed(file, copy, options);
+    if (!(await publish(copy, path, this.location))) await touch(path);
   }
 }
 
@@ -273,10 +282,4 @@ async function touch(path: string): Promise<void> {
   await utimes(path, now, now).catch((error: unknown) => {
     if (!isAbsence(error)) throw error;
   });
-}
-
-async function copyFlushed(from: string, to: string): Promise<void> {
-  await copyFile(from, to, constants.COPYFILE_EXCL);
-  await using copy = await open(to, constants.O_RDONLY);
-  await copy.sync();
 }

@@ -57,12 +57,13 @@ function fetchRange(
 ): Promise<void> {
   const { client, key } = options;
   return client.call(`cannot fetch ${key}`, signal, async (signed) => {
-    const response = await client.open(signed, {
+    const request = {
       method: "GET",
       key,
       headers: { ...rangeHeader(range), "if-match": `"${version}"` },
       expect: [200, 206, 412],
-    });
+    } as const;
+    const response = await client.open(signed, request, signal);
     if (response.statusCode === 412) {
       response.resume();
       throw wrong(options, "replaced while it was fetched");

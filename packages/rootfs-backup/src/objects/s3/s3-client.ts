@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { Client } from "minio";
 import { errnoOf } from "@aeon/core";
 import pRetry from "p-retry";
+import type { Pace } from "../object-store.ts";
+import { pacedStream } from "../paced.ts";
 import { failureOf, S3Failure, storeError } from "./s3-failure.ts";
 import type { S3Credentials, S3Options } from "./s3-options.ts";
 import { Transport } from "./transport.ts";
@@ -21,6 +23,8 @@ export interface S3Request {
   readonly query?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly payload?: Payload;
+  /** How fast the payload may go. */
+  readonly pace?: Pace;
   /** Statuses that are answers; others are failures. */
   readonly expect: readonly number[];
 }
@@ -112,7 +116,7 @@ export class S3Client implements Disposable {
   /** One request with its whole answer; what `read` makes of it, or throws as {@link S3Failure}, is part of the attempt. */
   send<T>(what: string, request: S3Request, signal: AbortSignal, read: (answer: S3Answer) => T): Promise<T> {
     return this.call(what, signal, async (client, attempt) => {
-      const response = await this.open(client, request);
+      const response = await this.open(client, request, signal);
       const body = await collect(response);
       const { statusCode: status = 0, headers } = response;
       return read({ status, headers, body, repeated: attempt > 1 });
@@ -120,8 +124,8 @@ export class S3Client implements Disposable {
   }
 
   /** One attempt of a request; the answer's body is the caller's to read. */
-  open(client: SignedClient, request: S3Request): Promise<IncomingMessage> {
-    const { method, key, query, headers, payload = emptyPayload, expect } = request;
+  open(client: SignedClient, request: S3Request, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, key, query, headers, payload = emptyPayload, pace, expect } = request;
     const { bytes, sha256 } = payload;
     const sends = method === "PUT" || method === "POST";
     return client.makeRequestStreamAsync(
@@ -132,7 +136,7 @@ export class S3Client implements Disposable {
         ...(query !== undefined && { query }),
         headers: { ...headers, ...(sends && { "content-length": bytes.length }) },
       },
-      bytes,
+      pace === undefined ? bytes : pacedStream(bytes, pace, signal),
       sha256,
       [...expect],
       this.options.region,

@@ -10,6 +10,7 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UploadOptions,
 } from "../object-store.ts";
 import { assertKey, assertPrefix, isMutable } from "../object-key.ts";
 import { createObject, replaceObject, type ConditionForm } from "./conditional-writes.ts";
@@ -93,7 +94,7 @@ class S3Objects implements ObjectStore {
     return this.#options.spool;
   }
 
-  async upload(key: ObjectKey, file: string, options: TransferOptions): Promise<void> {
+  async upload(key: ObjectKey, file: string, { keep, ...options }: UploadOptions): Promise<void> {
     await uploadFile({
       ...options,
       client: this.#client,
@@ -102,7 +103,7 @@ class S3Objects implements ObjectStore {
       key: this.#whole(key),
       file,
     });
-    await rm(file, { force: true });
+    if (keep !== true) await rm(file, { force: true });
   }
 
   async fetch(key: ObjectKey, options: TransferOptions): Promise<LocalFile> {

@@ -1,5 +1,6 @@
 import { encryptionHeaders } from "./encryption-headers.ts";
 import { errors } from "../../errors.ts";
+import type { Pace } from "../object-store.ts";
 import { payloadOf, type Payload, type S3Answer, type S3Client, type S3Request } from "./s3-client.ts";
 import { S3Failure } from "./s3-failure.ts";
 
@@ -90,8 +91,9 @@ export async function putPayload(
   key: string,
   payload: Payload,
   signal: AbortSignal,
+  pace?: Pace,
 ): Promise<void> {
-  await putWith(client, key, payload, {}, signal);
+  await putWith(client, key, payload, {}, signal, pace);
 }
 
 /** Puts an object in one request; the answer is 200, or with a condition also 412 or 404. */
@@ -101,6 +103,7 @@ export function putWith(
   payload: Payload,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
+  pace?: Pace,
 ): Promise<S3Answer> {
   const conditional = "if-match" in headers || "if-none-match" in headers;
   return client.send(
@@ -109,6 +112,7 @@ export function putWith(
       method: "PUT",
       key,
       payload,
+      ...(pace !== undefined && { pace }),
       headers: {
         "content-type": "application/octet-stream",
         [digestHeader]: payload.sha256,

@@ -2,6 +2,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { isAeonError } from "@aeon/core";
 import type { LimitFunction } from "p-limit";
 import { errors } from "../../errors.ts";
+import type { Pace } from "../object-store.ts";
 import { partsOf, partSizeFor, readPart, type FilePart } from "./file-parts.ts";
 import { queryOf } from "./listing.ts";
 import { payloadOf, type S3Client } from "./s3-client.ts";
@@ -11,7 +12,7 @@ import { encryptionHeaders } from "./encryption-headers.ts";
 import type { UploadRecord, UploadRecords } from "./upload-records.ts";
 import { completeBody, parseCompleted, parseInitiated, parseParts } from "./xml.ts";
 
-export interface UploadOptions {
+export interface FileUpload {
   readonly client: S3Client;
   /** Bounds what is in memory, over all uploads. */
   readonly slots: LimitFunction;
@@ -23,6 +24,7 @@ export interface UploadOptions {
   readonly signal: AbortSignal;
   /** Told how many bytes the store has. */
   readonly onProgress?: (bytes: number) => void;
+  readonly pace?: Pace;
 }
 
 interface FinishedPart {
@@ -37,7 +39,7 @@ const lostCodes = ["NoSuchUpload", "NoSuchKey", "InvalidPart", "InvalidPartOrder
  * Stores a file under a key that stands for its content. What the store has already is not sent again: neither the
  * object, nor parts of an upload that an earlier process began.
  */
-export async function uploadFile(options: UploadOptions): Promise<void> {
+export async function uploadFile(options: FileUpload): Promise<void> {
   const { client, key, size, signal, onProgress } = options;
   const stored = await headObject(client, key, signal);
   if (stored?.size !== size) {
@@ -48,7 +50,7 @@ export async function uploadFile(options: UploadOptions): Promise<void> {
   onProgress?.(size);
 }
 
-async function openWhole({ key, file: path, size }: UploadOptions): Promise<FileHandle> {
+async function openWhole({ key, file: path, size }: FileUpload): Promise<FileHandle> {
   const file = await open(path, "r");
   const { size: present } = await file.stat();
   if (present === size) return file;
@@ -58,12 +60,14 @@ async function openWhole({ key, file: path, size }: UploadOptions): Promise<File
 
 async function uploadWhole(
   file: FileHandle,
-  { client, slots, key, size, signal }: UploadOptions,
+  { client, slots, key, size, signal, pace }: FileUpload,
 ): Promise<void> {
-  await slots(async () => putPayload(client, key, await readPart(file, { offset: 0, length: size }), signal));
+  await slots(async () =>
+    putPayload(client, key, await readPart(file, { offset: 0, length: size }), signal, pace),
+  );
 }
 
-async function uploadParts(file: FileHandle, options: UploadOptions): Promise<void> {
+async function uploadParts(file: FileHandle, options: FileUpload): Promise<void> {
   const { records, key, size } = options;
   const earlier = await records.find(key, size);
   try {
@@ -76,7 +80,7 @@ async function uploadParts(file: FileHandle, options: UploadOptions): Promise<vo
   await records.remove(key);
 }
 
-async function begin({ client, records, key, size, signal }: UploadOptions): Promise<UploadRecord> {
+async function begin({ client, records, key, size, signal }: FileUpload): Promise<UploadRecord> {
   const uploadId = await client.send(
     `cannot begin to store ${key}`,
     {
@@ -97,7 +101,7 @@ async function begin({ client, records, key, size, signal }: UploadOptions): Pro
   return record;
 }
 
-async function goOn(file: FileHandle, options: UploadOptions, record: UploadRecord): Promise<void> {
+async function goOn(file: FileHandle, options: FileUpload, record: UploadRecord): Promise<void> {
   const finished = new Map<number, FinishedPart>();
   let bytes = 0;
   const finish = (part: FilePart, etag: string): void => {
@@ -120,7 +124,7 @@ async function goOn(file: FileHandle, options: UploadOptions, record: UploadReco
 }
 
 async function presentParts(
-  { client, key, signal }: UploadOptions,
+  { client, key, signal }: FileUpload,
   { uploadId }: UploadRecord,
 ): Promise<ReadonlyMap<number, { readonly etag: string; readonly size: number }>> {
   const found = new Map<number, { etag: string; size: number }>();
@@ -143,7 +147,7 @@ async function presentParts(
 /** Sends parts side by side; the first failure ends the others. */
 async function sendAll(
   file: FileHandle,
-  { client, slots, key, signal }: UploadOptions,
+  { client, slots, key, signal, pace }: FileUpload,
   { uploadId }: UploadRecord,
   parts: readonly FilePart[],
   finish: (part: FilePart, etag: string) => void,
@@ -156,7 +160,7 @@ async function sendAll(
     const payload = await readPart(file, part);
     const etag = await client.send(
       `cannot store part ${part.number} of ${key}`,
-      { method: "PUT", key, query, payload, expect: [200] },
+      { method: "PUT", key, query, payload, expect: [200], ...(pace !== undefined && { pace }) },
       either,
       ({ headers }) => versionOf(headers),
     );
@@ -174,7 +178,7 @@ async function sendAll(
 }
 
 async function complete(
-  { client, key, signal }: UploadOptions,
+  { client, key, signal }: FileUpload,
   { uploadId, size }: UploadRecord,
   parts: readonly FinishedPart[],
 ): Promise<void> {
