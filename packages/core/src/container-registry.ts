@@ -52,6 +52,11 @@ export interface ContainerRegistry {
   transition(key: SnapshotKey, state: ContainerState, failure?: string): Promise<ContainerEntry>;
   /** Looks the container up at containerd now, so that identity is known before a decision is made. */
   learn(key: SnapshotKey, signal: AbortSignal): Promise<ContainerEntry | undefined>;
+  /**
+   * Tells of each container whose task has ended, also when that is found out later, and once more when it turns out
+   * that it ended for want of memory. Ends that were known before are in {@link list}.
+   */
+  onExit(listener: (entry: ContainerEntry) => void): Disposable;
 }
 
 /** Provided by the snapshotter; required by whoever acts on containers. */

@@ -7,6 +7,7 @@ export { Lifetime } from "./lifetime.ts";
 export { silentLogger, type LogFacts, type Logger } from "./logger.ts";
 export type { MetricOptions, Metrics } from "./metrics.ts";
 export * from "./plugin.ts";
+export * from "./pod-ends.ts";
 export * from "./pod-folders.ts";
 export type * from "./snapshot-hooks.ts";
 export * from "./snapshotter.ts";

@@ -59,6 +59,15 @@ export const backupConfig = v.strictObject({
     ),
     "keep",
   ),
+  "on-exit": v.optional(
+    v.pipe(
+      v.picklist(["capture", "wait"]),
+      v.description(
+        "when the files of a kept container of a pod are packed whose task has ended, when no label says otherwise: at once where they lie, or when the container is removed",
+      ),
+    ),
+    "capture",
+  ),
   schedule: v.optional(
     v.pipe(
       v.string(),

@@ -4,12 +4,13 @@ export { backupService, type BackupService, type RestoreRequest } from "./backup
 export type { Backup, BackupPhase } from "./backup.ts";
 export type { Phase, PhaseChange, Progress } from "./queue/phases.ts";
 export type { Restore, RestoreState } from "./records/restore-records.ts";
-export type { DefaultPolicy, OnRestart } from "./capture/policy.ts";
+export type { DefaultPolicy, OnExit, OnRestart } from "./capture/policy.ts";
 export {
   keyLabel,
   containersLabel,
   enabledLabel,
   excludeContainersLabel,
+  onExitLabel,
   onRestartLabel,
   scheduleLabel,
 } from "./capture/labels.ts";

@@ -10,6 +10,7 @@ import {
   errorMessage,
   Lifetime,
   openDatabase,
+  podEnds,
   snapshotBackend,
   type BackupId,
   type Health,
@@ -21,6 +22,7 @@ import { BackupMetrics } from "./backup-metrics.ts";
 import { backupService } from "./backup-service.ts";
 import { Backups } from "./backups.ts";
 import { captureHook } from "./capture/capture-hook.ts";
+import { ExitCapturer } from "./capture/exit-capturer.ts";
 import { Freezer } from "./capture/freezer.ts";
 import { LiveCapturer } from "./capture/live-capturer.ts";
 import { parseSchedule } from "./capture/schedule.ts";
@@ -29,6 +31,7 @@ import { keptContainer, keptContainers } from "./capture/kept-containers.ts";
 import { Capturer } from "./capture/capturer.ts";
 import { Pods } from "./capture/pods.ts";
 import { Restarts } from "./capture/restarts.ts";
+import { Settler } from "./capture/settler.ts";
 import { Staging } from "./capture/staging.ts";
 import { containerdTasks } from "./capture/tasks.ts";
 import { backupConfig, type BackupConfig } from "./config.ts";
@@ -121,6 +124,7 @@ async function start(
     backups: records,
     pods,
     documentOf: (id, signal) => backups.documentOf(id, signal),
+    settleChain: async (chain, signal) => exits?.settleChain(chain, signal),
     log,
   });
   const phases: Phases = new Phases({
@@ -150,6 +154,13 @@ async function start(
     now,
   });
   const freezer = tasks && life.use(new Freezer({ records: new FreezeRecords(database), tasks, log }));
+  const settler = new Settler({
+    backups: records,
+    phases,
+    log,
+    now,
+    onSettled: () => queue.pokeSoon(),
+  });
   const restarts: Restarts = new Restarts({
     policy: config["default-policy"],
     onRestart: config["on-restart"],
@@ -158,11 +169,8 @@ async function start(
     bindings,
     pods,
     staging,
-    phases,
+    settler,
     tasks,
-    log,
-    now,
-    onSettled: () => queue.pokeSoon(),
   });
   const squasher = new Squasher({ layers, worker, depth: config["squash-depth"], log });
   const archiver = new Archiver({
@@ -245,6 +253,30 @@ async function start(
     }),
   );
   backups.captureWith(live);
+  const exits =
+    registry &&
+    backend &&
+    life.use(
+      new ExitCapturer({
+        policy: config["default-policy"],
+        onExit: config["on-exit"],
+        registry,
+        backend,
+        backups: records,
+        bindings,
+        pods,
+        settler,
+        tasks,
+        assertRoom: (key) => capturer.assertRoom(key),
+        log,
+      }),
+    );
+  context.provide(podEnds, {
+    note: async (uid, reason) => {
+      await pods.ends(uid, reason);
+      await records.evicted(uid);
+    },
+  });
   if (config.schedule !== undefined) await parseSchedule(config.schedule);
   const restorer = new Restorer({
     registry,

@@ -206,14 +206,14 @@ test("through an hour without a store nothing is packed again, and the tries gro
 });
 
 test("the oldest is uploaded first, and one at a time where only one is allowed", async () => {
-  let ran: Ran[] = [];
+  const ran: Ran[] = [];
   let giveBack: () => void;
   {
     await using node = await start();
     await ranWithStore(node, "first");
     giveBack = takeStoreAway();
     for (const id of ["a", "b", "c"])
-      ran = [...ran, await runContainer(node, dir, { id, script: `echo ${id} > a` })];
+      ran.push(await runContainer(node, dir, { id, script: `echo ${id} > a` }));
     for (const { key } of ran) await node.snapshotter.remove({ key }, call);
     for (const each of ran) await until(node, each, "failed");
   }

@@ -23,7 +23,8 @@ describe.each(containerdVersions)("containers restarted in their pod by containe
     ({ path: folder } = resources.use(await temporaryFolder("r")));
     root = join(folder, "aeon");
     const address = join(folder, "c", "containerd.sock");
-    node = resources.use(await serveNode({ root, containerd: address }));
+    // Layers are settled by their successors here; exit.test.ts has those that are when their containers end.
+    node = resources.use(await serveNode({ root, containerd: address, config: { "on-exit": "wait" } }));
     kubelet = resources.use(await startKubeletView({ version, folder, root }));
     await kubelet.loadImages();
   }, 120_000);

@@ -1,7 +1,14 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { containerdClient, openClient, type Client } from "@aeon/containerd";
-import { containerRegistry, Lifetime, silentLogger, snapshotBackend, type Logger } from "@aeon/core";
+import {
+  containerRegistry,
+  Lifetime,
+  silentLogger,
+  snapshotBackend,
+  type Capability,
+  type Logger,
+} from "@aeon/core";
 import { openSnapshotterRuntime, type SnapshotterRuntime } from "@aeon/snapshotter";
 import type * as v from "valibot";
 import type { backupConfig, BackupService } from "../src/index.ts";
@@ -22,6 +29,8 @@ export interface ServedNode extends AsyncDisposable {
   readonly runtime: SnapshotterRuntime;
   readonly backups: BackupService;
   readonly client: Client;
+  /** What the plugin offers to others. */
+  find<T>(wanted: Capability<T>): T | undefined;
 }
 
 /** Where a served node listens. */
@@ -62,5 +71,11 @@ export async function serveNode({
   });
   life.use(plugin);
   await runtime.listen();
-  return { runtime, backups, client, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
+  return {
+    runtime,
+    backups,
+    client,
+    find: <T>({ name }: Capability<T>) => provided.get(name) as T | undefined,
+    [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+  };
 }

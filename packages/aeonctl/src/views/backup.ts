@@ -104,9 +104,11 @@ function stateText({ state, progress }: BackupView): string {
   return total === null ? `${state} ${humanSize(done)}` : `${state} ${Math.floor((100 * done) / total)}%`;
 }
 
-/** Time until then. */
-const waitText = (time: string | null): string | null =>
-  time === null ? null : humanDuration(Math.max(0, Date.parse(time) - Date.now()));
+/** With the time until the next try, where that is known. */
+function failureText({ failure, nextAttemptAt }: BackupView): string | null {
+  if (failure === null || nextAttemptAt === null) return failure;
+  return `again in ${humanDuration(Math.max(0, Date.parse(nextAttemptAt) - Date.now()))}: ${failure}`;
+}
 
 const progressText = ({ progress }: BackupView): string | null =>
   progress === null
@@ -126,8 +128,7 @@ const columns: readonly Column<BackupView>[] = [
   { title: "TRIGGER", text: ({ trigger }) => trigger },
   { title: "EXIT", text: exitText, align: "right" },
   { title: "IMAGE", text: ({ image }) => image },
-  { title: "NEXT TRY", text: ({ nextAttemptAt }) => waitText(nextAttemptAt), align: "right" },
-  { title: "FAILURE", text: ({ failure }) => failure },
+  { title: "FAILURE", text: failureText },
 ];
 
 /** More is known of what is in a store. */

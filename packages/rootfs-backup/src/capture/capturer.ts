@@ -118,7 +118,10 @@ export class Capturer {
       return undefined;
     }
     this.assertRoom(key);
-    return this.#take(found, newBackup(found, howOf(entry), now()));
+    // It may have been settled where it lies meanwhile.
+    const settled = backups.ofSnapshot(key, info.createdAt);
+    if (settled !== undefined) return this.#again(settled);
+    return this.#take(found, newBackup(found, howOf(entry, pods.endingOf(entry)), now()));
   }
 
   /**
@@ -149,12 +152,13 @@ export class Capturer {
 
   /** A layer that was moved by a process whose record of it was lost. */
   async #recover(found: Found): Promise<BackupRecord | undefined> {
-    const { backups, staging, log, now } = this.#options;
+    const { backups, staging, pods, log, now } = this.#options;
+    const how = howOf(found.entry, pods.endingOf(found.entry));
     const end = `-${endOfFinal(found.key, found.info.createdAt)}`;
     for (const id of await staging.list())
       if (id.endsWith(end) && backups.get(id) === undefined && (await staging.has(id))) {
         log.warn({ snapshot: found.key, backup: id }, "captured layer without a record found again");
-        return this.#take(found, { ...newBackup(found, howOf(found.entry), now()), id });
+        return this.#take(found, { ...newBackup(found, how, now()), id });
       }
     log.error({ snapshot: found.key }, "writable layer is missing, nothing to capture");
     return undefined;

@@ -15,6 +15,9 @@ export const excludeContainersLabel = `${labelPrefix}exclude-containers`;
 /** On a container or its pod: whether one that is restarted in its pod keeps its files (`keep`) or starts clean (`fresh`). */
 export const onRestartLabel = `${labelPrefix}on-restart`;
 
+/** On a container or its pod: whether its files are packed when its task ends (`capture`) or when it is removed (`wait`). */
+export const onExitLabel = `${labelPrefix}on-exit`;
+
 /** On a container or its pod: names the workload whose backups follow each other, whatever the container or pod is called. */
 export const keyLabel = `${labelPrefix}key`;
 

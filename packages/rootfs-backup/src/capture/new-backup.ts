@@ -1,4 +1,10 @@
-import { containerId, type ContainerEntry, type SnapshotInfo, type SnapshotKey } from "@aeon/core";
+import {
+  containerId,
+  type ContainerEntry,
+  type PodEndReason,
+  type SnapshotInfo,
+  type SnapshotKey,
+} from "@aeon/core";
 import type { NewBackup } from "../records/backup-record.ts";
 import type { Binding } from "../records/binding-records.ts";
 import type { BackupIdentity } from "../store/backup-document.ts";
@@ -46,8 +52,9 @@ export function newBackup(
 /** How a layer is taken whose container has ended, and why. */
 export const howOf = (
   entry: ContainerEntry | undefined,
+  ending: PodEndReason | undefined,
 ): Pick<NewBackup, "trigger" | "consistency" | "final"> => ({
-  trigger: triggerOf(entry),
+  trigger: ending ?? triggerOf(entry),
   consistency: "exact",
   final: true,
 });

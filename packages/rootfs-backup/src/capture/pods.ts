@@ -1,4 +1,4 @@
-import type { ContainerEntry, ContainerRegistry, Labels } from "@aeon/core";
+import type { ContainerEntry, ContainerRegistry, Labels, PodEndReason } from "@aeon/core";
 import type { PodRecords } from "../records/pod-records.ts";
 import { keyLabel, labelPrefix } from "./labels.ts";
 
@@ -20,6 +20,15 @@ export class Pods {
     if (uid === undefined) return {};
     const sandbox = this.#registry?.ofPod(uid).find((each) => each.sandbox);
     return { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+  }
+
+  /** Why the container's pod ends; undefined when nobody said. */
+  endingOf(entry: ContainerEntry | undefined): PodEndReason | undefined {
+    return entry?.pod && this.#records.ending(entry.pod.uid);
+  }
+
+  async ends(uid: string, reason: PodEndReason): Promise<void> {
+    await this.#records.ends(uid, reason, this.#now());
   }
 
   /** The entry with the name of its workload among its labels, when its pod gives one and it has none itself. */

@@ -1,5 +1,11 @@
 import type { ContainerEntry, Labels } from "@aeon/core";
-import { containersLabel, enabledLabel, excludeContainersLabel, onRestartLabel } from "./labels.ts";
+import {
+  containersLabel,
+  enabledLabel,
+  excludeContainersLabel,
+  onExitLabel,
+  onRestartLabel,
+} from "./labels.ts";
 
 /** Which containers are kept when nothing else is said. */
 export type DefaultPolicy = "label" | "all" | "none";
@@ -37,6 +43,22 @@ function chosenBy(podLabels: Labels, name: string | undefined): boolean | undefi
 /** Names of containers hold no dot, and values of Kubernetes' labels no comma. */
 const namesIn = (value: string | undefined): readonly string[] | undefined =>
   value?.split(/[\s,.]+/).filter((name) => name !== "");
+
+/** When the files of a container that ended are packed: at once, or when it is removed. */
+export type OnExit = "capture" | "wait";
+
+/**
+ * When the files of an ended container are packed. The nearest label decides: container, pod, configuration. A
+ * container in no pod may be started again, unless its own label says that it is not.
+ */
+export function onExitOf(
+  { labels, pod }: Pick<ContainerEntry, "labels" | "pod">,
+  podLabels: Labels,
+  otherwise: OnExit,
+): OnExit {
+  const said = labels[onExitLabel] ?? podLabels[onExitLabel];
+  return said === "capture" || said === "wait" ? said : pod === undefined ? "wait" : otherwise;
+}
 
 /** What a restarted container gets. The nearest label decides: container, pod, configuration. */
 export function onRestartOf(labels: Labels, podLabels: Labels, otherwise: OnRestart): OnRestart {

@@ -4,23 +4,20 @@ import type {
   ContainerEntry,
   ContainerRegistry,
   HookContext,
-  Logger,
   SnapshotInfo,
   SnapshotKey,
 } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
-import type { Phases } from "../queue/phases.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
 import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
 import { keyLabel } from "./labels.ts";
-import { newBackup } from "./new-backup.ts";
 import type { Pods } from "./pods.ts";
 import { mustKeep, onRestartOf, type DefaultPolicy, type OnRestart } from "./policy.ts";
 import { containerKey } from "./snapshot-key.ts";
+import type { Settler } from "./settler.ts";
 import type { Staging } from "./staging.ts";
-import { reached } from "./steps.ts";
 import { mayWrite, type Tasks } from "./tasks.ts";
 import type { WritableLayer } from "./writable-layer.ts";
 
@@ -32,14 +29,9 @@ export interface RestartsOptions {
   readonly bindings: BindingRecords;
   readonly pods: Pods;
   readonly staging: Staging;
-  readonly phases: Phases;
+  readonly settler: Settler;
   /** Absent where no containerd is known; then only the registry tells who has ended. */
   readonly tasks: Tasks | undefined;
-  readonly log: Logger;
-  /** Nanoseconds since the epoch. */
-  readonly now: () => bigint;
-  /** Called after a layer was written down that can be stored where it lies. */
-  readonly onSettled: () => void;
 }
 
 type Context = Pick<HookContext, "backend" | "caller" | "signal">;
@@ -225,7 +217,7 @@ export class Restarts {
   }
 
   async #ofSnapshot({ key, entry, info }: Earlier, context: Context): Promise<Left | undefined> {
-    const { pods, bindings, backups, phases, log, now, onSettled } = this.#options;
+    const { pods, bindings, settler } = this.#options;
     const parts = containerKey(key);
     if (parts === undefined || entry === undefined || info === undefined) return undefined;
     await this.#assertEnded(entry, context.signal);
@@ -238,13 +230,8 @@ export class Restarts {
       consistency: "exact",
       final: true,
     } as const;
-    const backup = newBackup({ key, parts, info, layer, entry: pods.named(entry), binding }, how, now());
-    await backups.settle(backup);
-    phases.enter(backup.id, "staged");
-    reached("settled", backup.id);
-    log.info({ snapshot: key, backup: backup.id, trigger: backup.trigger }, "writable layer is final");
-    onSettled();
-    const record = backups.get(backup.id);
+    const found = { key, parts, info, layer, entry: pods.named(entry), binding };
+    const record = await settler.settle(found, how);
     return record && this.#ofRecord(record);
   }
 

@@ -118,6 +118,9 @@ export class Phases {
 
   /** Every edge from now on. */
   async *changes(signal: AbortSignal): AsyncGenerator<PhaseChange, void> {
-    for await (const [change] of on(this.#events, "change", { signal })) yield change as PhaseChange;
+    for await (const [told] of on(this.#events, "change", { signal })) {
+      const change: PhaseChange = told;
+      yield change;
+    }
   }
 }

@@ -136,7 +136,9 @@ export class Uploader {
       }
       reached("verified", id);
       const layers = await this.#ofTenant(chain, chainOf(record.identity).tenant, signal);
-      const stored = await store.putBackup(draftOf(record, { node, layers, report }), signal);
+      // Why the container ended may have become known meanwhile.
+      const latest = backups.get(id) ?? record;
+      const stored = await store.putBackup(draftOf(latest, { node, layers, report }), signal);
       reached("backup-stored", id);
       return stored;
     } catch (error) {

@@ -161,6 +161,25 @@ export class BackupRecords {
     await this.#run("UPDATE backup SET uploaded_at = NULL WHERE id = ?", id);
   }
 
+  /** Why a container ended became known after its layer was taken; what is stored already says what was known then. */
+  async endedBy(id: BackupId, trigger: "oom"): Promise<void> {
+    await this.#run(
+      `UPDATE backup SET trigger = ?, identity = json_set(identity, '$.outOfMemory', json('true'))
+       WHERE id = ? AND state <> 'stored' AND trigger IN ('exited', 'restart', 'removed')`,
+      trigger,
+      id,
+    );
+  }
+
+  /** The pod of containers that ended was evicted. */
+  async evicted(podUid: string): Promise<void> {
+    await this.#run(
+      `UPDATE backup SET trigger = 'evicted' WHERE identity ->> '$.pod.uid' = ? AND final = 1 AND state <> 'stored'
+         AND trigger IN ('exited', 'oom', 'removed')`,
+      podUid,
+    );
+  }
+
   /** The layer has left its snapshot for staging, where it has to be deleted later. */
   async moved(id: BackupId): Promise<void> {
     await this.#run("UPDATE backup SET place = 'staging', discarded = 0 WHERE id = ?", id);

@@ -1,4 +1,4 @@
-import type { Database, Labels } from "@aeon/core";
+import type { Database, Labels, PodEndReason } from "@aeon/core";
 import * as v from "valibot";
 import { select, text } from "./row.ts";
 
@@ -28,8 +28,28 @@ export class PodRecords {
     await this.#database.write((sql) => {
       sql.prepare("DELETE FROM pod WHERE seen_at < ?").run(now - rememberedNs);
       sql
-        .prepare("INSERT OR REPLACE INTO pod (uid, labels, seen_at) VALUES (?, ?, ?)")
+        .prepare(
+          `INSERT INTO pod (uid, labels, seen_at) VALUES (?, ?, ?)
+           ON CONFLICT (uid) DO UPDATE SET labels = excluded.labels, seen_at = excluded.seen_at`,
+        )
         .run(uid, JSON.stringify(labels), now);
     });
+  }
+
+  /** Why the pod ends; undefined when nobody said. */
+  ending(uid: string): PodEndReason | undefined {
+    const [row] = this.#database.read((sql) => select(sql, "SELECT ending FROM pod WHERE uid = ?", uid));
+    return row?.["ending"] === "evicted" ? "evicted" : undefined;
+  }
+
+  async ends(uid: string, reason: PodEndReason, now: bigint): Promise<void> {
+    await this.#database.write((sql) =>
+      sql
+        .prepare(
+          `INSERT INTO pod (uid, labels, seen_at, ending) VALUES (?, '{}', ?, ?)
+           ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, ending = excluded.ending`,
+        )
+        .run(uid, now, reason),
+    );
   }
 }

@@ -26,6 +26,8 @@ export interface ContinuationsOptions {
   readonly pods: Pods;
   /** A backup, once it is stored; waits for one that is still being packed. */
   readonly documentOf: (backup: BackupId, signal: AbortSignal) => Promise<BackupDocument>;
+  /** Takes what ended containers of the chain left on this host that nobody has removed yet. */
+  readonly settleChain: (chain: ChainKey, signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
 }
 
@@ -75,7 +77,8 @@ export class Continuations {
 
   /** As {@link tip}, whatever the policy; rejects with the store's own errors. */
   async find(chain: ChainKey, signal: AbortSignal): Promise<BackupId | undefined> {
-    const { store, backups, documentOf } = this.#options;
+    const { store, backups, documentOf, settleChain } = this.#options;
+    await settleChain(chain, signal);
     const pending = backups
       .unfinished()
       .filter(({ state, identity }) => state !== "stored" && isSameChain(chainOf(identity), chain));

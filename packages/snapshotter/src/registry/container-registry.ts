@@ -66,6 +66,7 @@ class Registry implements OpenContainerRegistry {
   readonly #log: Logger;
   readonly #now: () => bigint;
   readonly #life = new Lifetime();
+  readonly #exitListeners = new Set<(entry: ContainerEntry) => void>();
   #running: Promise<Reconciled> | undefined;
   #next: Promise<Reconciled> | undefined;
 
@@ -84,7 +85,8 @@ class Registry implements OpenContainerRegistry {
     this.#store = this.#life.use(new EntryStore(openDatabase({ path, migrations }), log, now));
     const parts = { store: this.#store, source, log, now, signal };
     this.#learner = new Learner(parts);
-    this.#reconcile = { ...parts, learner: this.#learner, backend, isOurs };
+    const onExit = (key: SnapshotKey): void => this.#tellExit(key);
+    this.#reconcile = { ...parts, learner: this.#learner, backend, isOurs, onExit };
     this.hooks = registryHooks({ ...parts, learner: this.#learner, isOurs });
     if (source === undefined) this.#reconcileSoon();
     else this.#follow(source, isOurs);
@@ -131,6 +133,11 @@ class Registry implements OpenContainerRegistry {
     return await this.#learner.learn(key, signal);
   }
 
+  onExit(listener: (entry: ContainerEntry) => void): Disposable {
+    this.#exitListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#exitListeners.delete(listener) };
+  }
+
   reconcile(): Promise<Reconciled> {
     if (this.#running === undefined) return this.#pass();
     return (this.#next ??= this.#running
@@ -150,6 +157,13 @@ class Registry implements OpenContainerRegistry {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#life[Symbol.asyncDispose]();
+  }
+
+  #tellExit(key: SnapshotKey): void {
+    if (this.#exitListeners.size === 0) return;
+    const entry = this.#store.get(key);
+    if (entry?.exit === undefined) return;
+    for (const listener of this.#exitListeners) listener(entry);
   }
 
   #pass(): Promise<Reconciled> {

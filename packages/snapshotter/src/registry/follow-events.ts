@@ -1,4 +1,4 @@
-import { errorMessage, type ContainerId, type Logger, type Namespace } from "@aeon/core";
+import { errorMessage, type ContainerId, type Logger, type Namespace, type SnapshotKey } from "@aeon/core";
 import type { ContainerEvent, ContainerSource } from "./container-source.ts";
 import {
   selectByContainer,
@@ -18,6 +18,8 @@ export interface FollowOptions {
   readonly log: Logger;
   /** False for namespaces that aeon does not look after. */
   readonly isOurs: (space: Namespace) => boolean;
+  /** Called with a container that has ended, and with one that ran out of memory. */
+  readonly onExit: (key: SnapshotKey) => void;
   /** Called when events may have been missed; not awaited. */
   readonly onGap: () => void;
 }
@@ -46,7 +48,7 @@ async function apply(options: FollowOptions, event: ContainerEvent, signal: Abor
     case "started":
       return change(options, event.namespace, event.id, updateStarted);
     case "out-of-memory":
-      return change(options, event.namespace, event.id, updateOutOfMemory);
+      return change(options, event.namespace, event.id, updateOutOfMemory, options.onExit);
     case "exited":
       return exited(options, event);
   }
@@ -78,14 +80,18 @@ function change(
   space: Namespace,
   id: ContainerId,
   update: typeof updateStarted,
+  then?: (key: SnapshotKey) => void,
 ): void {
   const entry = store.read((sql) => selectByContainer(sql, space, id));
-  if (entry !== undefined) store.gather(entry.snapshotKey, (sql, at) => update(sql, entry.snapshotKey, at));
+  if (entry === undefined) return;
+  store.gather(entry.snapshotKey, (sql, at) => update(sql, entry.snapshotKey, at));
+  then?.(entry.snapshotKey);
 }
 
-function exited({ store }: FollowOptions, event: Extract<ContainerEvent, { kind: "exited" }>): void {
+function exited({ store, onExit }: FollowOptions, event: Extract<ContainerEvent, { kind: "exited" }>): void {
   const exit = { code: event.code, at: event.at };
   const entry = store.read((sql) => selectByContainerAt(sql, event.namespace, event.id, exit.at));
   if (entry === undefined) return;
   store.gather(entry.snapshotKey, (sql, at) => updateExit(sql, entry.snapshotKey, exit, at));
+  onExit(entry.snapshotKey);
 }

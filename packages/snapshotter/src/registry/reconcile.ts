@@ -37,6 +37,8 @@ export interface ReconcileOptions {
   /** Nanoseconds since the epoch. */
   readonly now: () => bigint;
   readonly isOurs: (space: Namespace) => boolean;
+  /** Called with a container that turns out to have ended. */
+  readonly onExit: (key: SnapshotKey) => void;
 }
 
 /** What a pass changed. */
@@ -111,7 +113,7 @@ async function withContainerd(options: ReconcileOptions, signal: AbortSignal): P
 }
 
 async function withNamespace(
-  { store, learner, now }: ReconcileOptions,
+  { store, learner, now, onExit }: ReconcileOptions,
   source: ContainerSource,
   space: Namespace,
   signal: AbortSignal,
@@ -119,14 +121,13 @@ async function withNamespace(
   const records = await source.list(space, signal);
   const unidentified = store.read((sql) => selectUnidentified(sql, space));
   for (const record of records) if (unidentified.has(record.snapshotKey)) learner.assign(space, record);
-  await withTasks(store, source, space, now, signal);
+  await withTasks({ store, now, onExit }, source, space, signal);
 }
 
 async function withTasks(
-  store: EntryStore,
+  { store, now, onExit }: Pick<ReconcileOptions, "store" | "now" | "onExit">,
   source: ContainerSource,
   space: Namespace,
-  now: () => bigint,
   signal: AbortSignal,
 ): Promise<void> {
   const askedAt = now();
@@ -137,13 +138,15 @@ async function withTasks(
     if (entry === undefined) continue;
     const key = entry.snapshotKey;
     const isOld = entry.exit !== undefined && entry.exit.at < askedAt;
-    if (exit !== undefined && entry.exit?.at !== exit.at)
+    if (exit !== undefined && entry.exit?.at !== exit.at) {
       store.gather(key, (sql, at) => updateExit(sql, key, exit, at));
-    else if (running && (isOld || (entry.exit === undefined && entry.state === "preparing")))
+      onExit(key);
+    } else if (running && (isOld || (entry.exit === undefined && entry.state === "preparing")))
       store.gather(key, (sql, at) => updateStarted(sql, key, at));
   }
   for (const key of unseen.values()) {
     if (store.get(key)?.exit !== undefined) continue;
     store.gather(key, (sql, at) => updateExit(sql, key, { code: unknownExitCode, at: askedAt }, at));
+    onExit(key);
   }
 }
