@@ -22,3 +22,10 @@ export {
   type FaultProxy,
   type FaultProxyOptions,
 } from "./fault-proxy.ts";
+export {
+  dockerTree,
+  launchDockerd,
+  type DockerdOptions,
+  type DockerLine,
+  type PrivateDockerd,
+} from "./launch-dockerd.ts";

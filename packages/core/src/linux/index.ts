@@ -5,6 +5,7 @@ export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
 export { releaseFreeMemory } from "./memory.ts";
 export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";
+export { attachTreeSync, cloneTreeSync, inMountNamespaceSync, unmountSync } from "./mount-tree.ts";
 export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";
 export { descriptorPath, type BytePath } from "./path.ts";
 export { signalOnParentDeath } from "./process.ts";

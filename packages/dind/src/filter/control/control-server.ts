@@ -1,0 +1,65 @@
+import { chmodSync, unlinkSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { connect } from "node:net";
+import { readBody } from "../http/read-body.ts";
+
+/** Calls of the controller by method and path; the result is the JSON, or text, of the answer. */
+export type ControlHandlers = Readonly<Record<string, (body: unknown) => unknown>>;
+
+/** Serves the controller on a socket that only root may use; replaces one that nobody answers on. */
+export async function serveControl(path: string, handlers: ControlHandlers): Promise<Server> {
+  const server = createServer((request, response) => {
+    void answer(request, handlers).then(({ status, type, text }) => {
+      response.writeHead(status, {
+        "content-type": type,
+        "content-length": Buffer.byteLength(text),
+        connection: "close",
+      });
+      response.end(text);
+    });
+  });
+  if (await isServed(path)) throw new Error(`another filter answers on ${path}`);
+  unlinkIfThere(path);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const mask = process.umask(0o177);
+  server.once("error", reject).listen(path, resolve);
+  process.umask(mask);
+  await promise;
+  chmodSync(path, 0o600);
+  return server;
+}
+
+async function answer(request: IncomingMessage, handlers: ControlHandlers) {
+  const handler = handlers[`${request.method ?? ""} ${request.url ?? ""}`];
+  const json = "application/json";
+  if (handler === undefined) return { status: 404, type: json, text: '{"message":"there is no such call"}' };
+  try {
+    const bytes = await readBody(request, 1024 ** 2);
+    const body: unknown = bytes.length === 0 ? undefined : JSON.parse(bytes.toString());
+    const result = await handler(body);
+    return typeof result === "string"
+      ? { status: 200, type: "text/plain; version=0.0.4", text: result }
+      : { status: 200, type: json, text: JSON.stringify(result ?? {}) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { status: 500, type: json, text: JSON.stringify({ message }) };
+  }
+}
+
+function isServed(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(path, () => {
+    socket.destroy();
+    resolve(true);
+  });
+  socket.on("error", () => resolve(false));
+  return promise;
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Nothing was there.
+  }
+}

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { Refusal } from "../refusal.ts";
+import { sendBare, sendRefusal, errorText } from "./answer.ts";
+import { serveRequest, type ServiceContext } from "./service.ts";
+import { mayUpgrade, serveUpgrade } from "./upgrade.ts";
+
+/** What is going on. */
+export interface Activity {
+  connections: number;
+  requests: number;
+  streams: number;
+}
+
+/** The HTTP side of the filter: limits, and no time-outs on what has begun to stream. */
+export function createFilterServer(context: ServiceContext, activity: Activity): Server {
+  const busy = new WeakMap<Duplex, number>();
+  const { limits } = context.settings;
+  const server = createServer(
+    {
+      requestTimeout: 0,
+      headersTimeout: 60_000,
+      keepAliveTimeout: 0,
+      maxHeaderSize: 1024 ** 2,
+      insecureHTTPParser: false,
+      noDelay: true,
+      shouldUpgradeCallback: mayUpgrade,
+    },
+    (request, response) => {
+      if (activity.requests >= limits.requests) {
+        sendRefusal(request, response, tooMany(limits.requests));
+        return;
+      }
+      activity.requests += 1;
+      const { socket } = request;
+      busy.set(socket, (busy.get(socket) ?? 0) + 1);
+      response.on("close", () => {
+        activity.requests -= 1;
+        busy.set(socket, (busy.get(socket) ?? 1) - 1);
+      });
+      void serveRequest(context, request, response);
+    },
+  );
+  server.maxConnections = limits.connections;
+  server.on("connection", (socket) => {
+    activity.connections += 1;
+    socket.on("close", () => (activity.connections -= 1));
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // An answer to an earlier request of the same connection would be mixed up with the stream.
+    if ((busy.get(socket) ?? 0) > 0) {
+      socket.destroy();
+      return;
+    }
+    void serveUpgrade(context, request, socket, head, {
+      opened: () => (activity.streams += 1),
+      closed: () => (activity.streams -= 1),
+    });
+  });
+  server.on("connect", (_request, socket) => socket.destroy());
+  server.on("clientError", (_error, socket) => {
+    // The rest of the connection means nothing once a request could not be read.
+    if (socket.writable) sendBare(socket, 400, "Bad Request", errorText("the request is not valid HTTP/1.1"));
+    socket.destroy();
+  });
+  return server;
+}
+
+const tooMany = (most: number): Refusal =>
+  new Refusal(
+    429,
+    "request-limit",
+    "",
+    `more than ${most} requests at once; wait for some to end [aeon: request-limit]`,
+  );

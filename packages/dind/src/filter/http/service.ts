@@ -1,0 +1,162 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
+import { encodeJson } from "../json/encode-json.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import { Refusal } from "../refusal.ts";
+import { formatPath } from "../routes/table.ts";
+import { restoreBinds } from "../steps/container-inspect.ts";
+import { prepareContainer } from "../steps/container-create.ts";
+import { resolveNetwork } from "../schemas/network-mode.ts";
+import { prepareVolume } from "../steps/volume-create.ts";
+import type { Pending, StepContext } from "../steps/step.ts";
+import { plainTar } from "../streams/plain-tar.ts";
+import { asRefusal, sendRefusal } from "./answer.ts";
+import { forwardedHeaders, parseBody, parseHead, type Head, type ParseContext } from "./parse-request.ts";
+import { checkFraming, readBody } from "./read-body.ts";
+import { answerOf, relayAnswer, streamBody } from "./relay.ts";
+import { formatQuery } from "./request-target.ts";
+import { unreachable, type UpstreamRequest } from "./upstream.ts";
+
+/** What the service is told to look at, and tells what it decided. */
+export interface ServiceContext extends StepContext {
+  parseContext(): Promise<ParseContext>;
+  decided(entry: Decision): void;
+}
+
+export interface Decision {
+  readonly method: string;
+  readonly target: string;
+  readonly head: Head | undefined;
+  readonly refusal: Refusal | undefined;
+  readonly status: number;
+  readonly started: number;
+}
+
+const notAManager =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+
+/** The request for dockerd, from checked values only. */
+export const upstreamRequest = (head: Head, headers: Record<string, string>): UpstreamRequest => ({
+  method: head.method,
+  path: `/v${head.version}/${formatPath(head.route, head.parameters)}${formatQuery(head.query)}`,
+  headers,
+});
+
+/** Serves one ordinary request. */
+export async function serveRequest(
+  context: ServiceContext,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const method = request.method ?? "GET";
+  const target = request.url ?? "/";
+  const started = performance.now();
+  let head: Head | undefined;
+  let refusal: Refusal | undefined;
+  try {
+    if (method === "OPTIONS") {
+      response.writeHead(200, { "content-length": 0 }).end();
+      return;
+    }
+    checkFraming(request.headers);
+    const parse = await context.parseContext();
+    head = parseHead(method, target, parse);
+    if (head.route.local === "not-a-manager") throw new Refusal(503, "no-swarm", "", notAManager);
+    await forward(context, parse, head, request, response);
+  } catch (error) {
+    refusal = asRefusal(error);
+    if (refusal.rule === "internal")
+      context.decided({ method, target, head, refusal: internal(error), status: 500, started });
+    sendRefusal(request, response, refusal);
+  } finally {
+    if (refusal?.rule !== "internal")
+      context.decided({
+        method,
+        target,
+        head,
+        refusal,
+        status: refusal?.status ?? response.statusCode,
+        started,
+      });
+  }
+}
+
+const internal = (error: unknown): Refusal =>
+  new Refusal(500, "internal", "", error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+async function forward(
+  context: ServiceContext,
+  parse: ParseContext,
+  head: Head,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { body } = head.route;
+  const headers = forwardedHeaders(head, request.headers);
+  let source: Readable | undefined;
+  let value: JsonValue | undefined;
+  if (body.kind === "json")
+    value = parseBody(head, await readBody(request, parse.settings.limits.jsonBytes), parse);
+  else if (body.kind === "stream") {
+    source = head.route.step === "archive" ? await plainTar(request) : request;
+    headers["content-type"] = body.type;
+    const length = request.headers["content-length"];
+    if (length !== undefined && source === request) headers["content-length"] = length;
+  } else request.resume();
+  const pending = await prepare(context, head, value);
+  try {
+    const outgoing = start(context, head, headers, value, request, source);
+    response.on("close", () => {
+      if (!response.writableFinished) outgoing.destroy();
+    });
+    const answer = await answerOf(outgoing);
+    await relayAnswer(head, answer, response, context.pins, pending);
+  } catch (error) {
+    await pending?.failed();
+    throw unreachableOr(error);
+  }
+}
+
+const unreachableOr = (error: unknown): unknown =>
+  error instanceof Error && "code" in error && error.code === "ECONNRESET" ? unreachable(error) : error;
+
+function start(
+  context: ServiceContext,
+  head: Head,
+  headers: Record<string, string>,
+  value: JsonValue | undefined,
+  request: IncomingMessage,
+  source: Readable | undefined,
+) {
+  const bytes = value === undefined ? undefined : Buffer.from(encodeJson(value));
+  if (bytes !== undefined) {
+    headers["content-type"] = "application/json";
+    headers["content-length"] = String(bytes.length);
+  } else if (source === undefined && head.method !== "GET" && head.method !== "HEAD")
+    headers["content-length"] = "0";
+  const outgoing = context.upstream.start(upstreamRequest(head, headers));
+  if (source === undefined) outgoing.end(bytes);
+  else streamBody(request, source, outgoing, context.settings.limits.uploadBytes);
+  return outgoing;
+}
+
+/** Work of the route's own between decision and forwarding. */
+export async function prepare(
+  context: StepContext,
+  head: Head,
+  value: JsonValue | undefined,
+): Promise<Pending | undefined> {
+  switch (head.route.step) {
+    case "container-create":
+      return prepareContainer(value, context);
+    case "volume-create":
+      return prepareVolume(value, context);
+    case "container-inspect":
+      return restoreBinds(context);
+    case "network-name":
+      resolveNetwork(head.parameters["id"] ?? "", context.settings.network, "network");
+      return undefined;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,65 @@
+import { once } from "node:events";
+import { unlinkSync } from "node:fs";
+import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
+import type { Server } from "node:http";
+import { startSuccessor } from "./control/handover.ts";
+import { serveControl } from "./control/control-server.ts";
+import { Filter } from "./filter.ts";
+import { readyLine, type DaemonConfig, type HandoverRequest } from "./filter-config.ts";
+
+/**
+ * Runs a filter from its configuration file until it is told to stop, or has handed over and its last stream has ended.
+ * `listeners` are used in place of the file's.
+ */
+export async function runFilter(file: string, listeners: readonly number[] | undefined): Promise<void> {
+  const filter = new Filter(file);
+  const http = filter.createServer();
+  const fds = listeners ?? filter.config.listeners;
+  const doors: NetServer[] = [];
+  const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
+  // By the time the successor is up it has replaced the file of the control socket.
+  let control: Server | undefined;
+  let stopped = false;
+
+  const stop = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    await filter.pins.releaseAll();
+    finish();
+  };
+  const handOver = async (request: HandoverRequest): Promise<{ pid: number }> => {
+    unlinkSync(filter.config.controlSocket);
+    const pid = await startSuccessor(request, fds);
+    filter.draining = true;
+    for (const door of doors) door.close();
+    control?.close();
+    setInterval(() => {
+      if (filter.activity.requests + filter.activity.streams === 0) finish();
+    }, 500);
+    http.closeIdleConnections();
+    return { pid };
+  };
+
+  for (const fd of fds) doors.push(await listen(fd, http));
+  control = await serveControl(filter.config.controlSocket, {
+    "GET /status": () => filter.status(),
+    "GET /metrics": () => filter.metrics(),
+    "PUT /daemon": (body) => filter.useDaemon(body as DaemonConfig),
+    "POST /reload": () => filter.reload(),
+    "POST /handover": (body) => handOver(body as HandoverRequest),
+    "POST /stop": () => void setImmediate(() => void stop()),
+  });
+  process.stdout.write(`${readyLine}\n`);
+  await finished;
+  filter[Symbol.dispose]();
+}
+
+/** Takes over a socket that is listening already. Its file is never touched. */
+async function listen(fd: number, http: Server): Promise<NetServer> {
+  const door = createNetServer({ allowHalfOpen: true, noDelay: true });
+  door.maxConnections = http.maxConnections;
+  door.on("connection", (socket: Socket) => http.emit("connection", socket));
+  door.listen({ fd });
+  await once(door, "listening");
+  return door;
+}

@@ -1,0 +1,77 @@
+import { Readable } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { malformed } from "../refusal.ts";
+
+const blockSize = 512;
+
+/**
+ * Gives dockerd a plain tar whatever the client sent, so that it never starts a decompressor itself: gzip and zstd are
+ * unpacked here, anything else that is no tar is refused (400).
+ */
+export async function plainTar(source: Readable): Promise<Readable> {
+  const { start, stream } = await peek(source, blockSize);
+  if (start.length === 0 || isTarHeader(start)) return stream;
+  const unpack = decompressorFor(start);
+  if (unpack === undefined)
+    throw malformed("", "the body has to be a tar, plain or compressed with gzip or zstd", "archive-format");
+  stream.on("error", (error) => unpack.destroy(error));
+  const plain = await peek(stream.pipe(unpack), blockSize);
+  if (plain.start.length > 0 && !isTarHeader(plain.start))
+    throw malformed("", "what is compressed is no tar", "archive-format");
+  return plain.stream;
+}
+
+function decompressorFor(start: Buffer) {
+  if (start[0] === 0x1f && start[1] === 0x8b) return createGunzip();
+  return start.length >= 4 && start.readUInt32LE(0) === 0xfd_2f_b5_28 ? createZstdDecompress() : undefined;
+}
+
+interface Peeked {
+  readonly start: Buffer;
+  /** The whole, from its first byte. */
+  readonly stream: Readable;
+}
+
+/** Reads the first bytes and puts them back. */
+async function peek(source: Readable, size: number): Promise<Peeked> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  let held = Buffer.alloc(0);
+  const read = (): void => {
+    for (let chunk: unknown = source.read(); Buffer.isBuffer(chunk); chunk = source.read()) {
+      held = Buffer.concat([held, chunk]);
+      if (held.length >= size) {
+        resolve(held);
+        return;
+      }
+    }
+  };
+  const ended = (): void => resolve(held);
+  source.on("readable", read).on("end", ended).on("error", reject);
+  try {
+    read();
+    const bytes = await promise;
+    const start = bytes.subarray(0, size);
+    if (source.readableEnded) return { start, stream: Readable.from(bytes.length > 0 ? [bytes] : []) };
+    if (bytes.length > 0) source.unshift(bytes);
+    return { start, stream: source };
+  } catch (error) {
+    throw malformed(
+      "",
+      `the archive cannot be read (${error instanceof Error ? error.message : "failed"})`,
+      "archive-format",
+    );
+  } finally {
+    source.off("readable", read).off("end", ended).off("error", reject);
+  }
+}
+
+/** A block of zeros ends an archive; otherwise its checksum has to be right. */
+function isTarHeader(block: Buffer): boolean {
+  if (block.length < blockSize) return false;
+  if (block.every((byte) => byte === 0)) return true;
+  const stored = Number.parseInt(block.toString("latin1", 148, 156).replaceAll(/[\0 ]/g, ""), 8);
+  let sum = 0;
+  for (let index = 0; index < blockSize; index += 1)
+    sum += index >= 148 && index < 156 ? 0x20 : (block[index] ?? 0);
+  return sum === stored;
+}
