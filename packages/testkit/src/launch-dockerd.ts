@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { open, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { request, type IncomingMessage } from "node:http";
 import { createReadStream, globSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Daemon, fetchPackageTree, run, untilReady } from "@aeon/standalone";
@@ -254,7 +254,7 @@ async function importBusybox(socketPath: string, folder: string): Promise<void> 
     headers: { "content-type": "application/x-tar" },
   });
   createReadStream(tar).pipe(outgoing);
-  const [answer] = (await once(outgoing, "response")) as [import("node:http").IncomingMessage];
+  const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
   answer.resume();
   await once(answer, "end");
   if (answer.statusCode !== 200) throw new Error(`the image cannot be imported: ${answer.statusCode}`);

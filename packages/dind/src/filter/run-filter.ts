@@ -44,15 +44,44 @@ export async function runFilter(file: string, listeners: readonly number[] | und
   control = await serveControl(filter.config.controlSocket, {
     "GET /status": () => filter.status(),
     "GET /metrics": () => filter.metrics(),
-    "PUT /daemon": (body) => filter.useDaemon(body as DaemonConfig),
+    "PUT /daemon": (body) => filter.useDaemon(daemonIn(body)),
     "POST /reload": () => filter.reload(),
-    "POST /handover": (body) => handOver(body as HandoverRequest),
+    "POST /handover": (body) => handOver(handoverIn(body)),
     "POST /stop": () => void setImmediate(() => void stop()),
   });
   process.stdout.write(`${readyLine}\n`);
   await finished;
   filter[Symbol.dispose]();
 }
+
+function daemonIn(body: unknown): DaemonConfig {
+  if (!isDaemon(body)) throw new TypeError("pid, mainRoot and pinFolder are required");
+  return body;
+}
+
+const isDaemon = (body: unknown): body is DaemonConfig =>
+  typeof body === "object" &&
+  body !== null &&
+  "pid" in body &&
+  typeof body.pid === "number" &&
+  "mainRoot" in body &&
+  typeof body.mainRoot === "string" &&
+  "pinFolder" in body &&
+  typeof body.pinFolder === "string";
+
+function handoverIn(body: unknown): HandoverRequest {
+  if (!isHandover(body)) throw new TypeError("command and config are required");
+  return body;
+}
+
+const isHandover = (body: unknown): body is HandoverRequest =>
+  typeof body === "object" &&
+  body !== null &&
+  "command" in body &&
+  Array.isArray(body.command) &&
+  body.command.every((word) => typeof word === "string") &&
+  "config" in body &&
+  typeof body.config === "string";
 
 /** Takes over a socket that is listening already. Its file is never touched. */
 async function listen(fd: number, http: Server): Promise<NetServer> {

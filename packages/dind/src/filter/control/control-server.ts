@@ -9,14 +9,16 @@ export type ControlHandlers = Readonly<Record<string, (body: unknown) => unknown
 /** Serves the controller on a socket that only root may use; replaces one that nobody answers on. */
 export async function serveControl(path: string, handlers: ControlHandlers): Promise<Server> {
   const server = createServer((request, response) => {
-    void answer(request, handlers).then(({ status, type, text }) => {
+    void respond();
+    async function respond(): Promise<void> {
+      const { status, type, text } = await answer(request, handlers);
       response.writeHead(status, {
         "content-type": type,
         "content-length": Buffer.byteLength(text),
         connection: "close",
       });
       response.end(text);
-    });
+    }
   });
   if (await isServed(path)) throw new Error(`another filter answers on ${path}`);
   unlinkIfThere(path);

@@ -61,10 +61,13 @@ export async function relayAnswer(
   );
   // Clients wait for these before anything else comes, as with /wait and /events.
   response.flushHeaders();
-  const parts = translate ? [answer, translateStream(pins), response] : [answer, response];
-  pipeline(parts as [IncomingMessage, ServerResponse], () => undefined);
+  if (translate) pipeline(answer, translateStream(pins), response, ended);
+  else pipeline(answer, response, ended);
   if (!response.writableFinished && !response.destroyed) await once(response, "close");
 }
+
+/** A failure on either side ends both; the client's connection tells. */
+const ended = (): void => undefined;
 
 async function hold(answer: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];

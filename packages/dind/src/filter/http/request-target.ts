@@ -61,10 +61,11 @@ function parseQuery(text: string): readonly (readonly [string, string])[] {
   return text.split("&").flatMap((pair) => {
     if (pair === "") return [];
     const at = pair.indexOf("=");
-    const part = (raw: string) => decode(raw.replaceAll("+", " "), "query");
     return [at < 0 ? [part(pair), ""] : [part(pair.slice(0, at)), part(pair.slice(at + 1))]] as const;
   });
 }
+
+const part = (raw: string): string => decode(raw.replaceAll("+", " "), "query");
 
 /** A query string of checked values. */
 export const formatQuery = (pairs: readonly (readonly [string, string])[]): string =>

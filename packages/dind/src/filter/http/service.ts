@@ -146,17 +146,11 @@ export async function prepare(
   head: Head,
   value: JsonValue | undefined,
 ): Promise<Pending | undefined> {
-  switch (head.route.step) {
-    case "container-create":
-      return prepareContainer(value, context);
-    case "volume-create":
-      return prepareVolume(value, context);
-    case "container-inspect":
-      return restoreBinds(context);
-    case "network-name":
-      resolveNetwork(head.parameters["id"] ?? "", context.settings.network, "network");
-      return undefined;
-    default:
-      return undefined;
-  }
+  const { step } = head.route;
+  if (step === "container-create") return prepareContainer(value, context);
+  if (step === "volume-create") return prepareVolume(value, context);
+  if (step === "container-inspect") return restoreBinds(context);
+  if (step === "network-name")
+    resolveNetwork(head.parameters["id"] ?? "", context.settings.network, "network");
+  return undefined;
 }

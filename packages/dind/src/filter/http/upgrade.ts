@@ -1,7 +1,7 @@
 import { STATUS_CODES, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { encodeJson } from "../json/encode-json.ts";
-import { Refusal, malformed } from "../refusal.ts";
+import { malformed, type Refusal } from "../refusal.ts";
 import { matchRoute } from "../routes/table.ts";
 import { readEarlyBody, withoutLastChunk } from "../streams/early-body.ts";
 import { tunnel } from "../streams/tunnel.ts";

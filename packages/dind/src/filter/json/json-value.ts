@@ -17,4 +17,7 @@ export type JsonObject = Map<string, JsonValue>;
 
 export type JsonValue = null | boolean | string | JsonNumber | readonly JsonValue[] | JsonObject;
 
+/** The text of a value that was checked to be one; empty for others. */
+export const plainText = (value: JsonValue | undefined): string => (typeof value === "string" ? value : "");
+
 export const isArray = (value: JsonValue | undefined): value is readonly JsonValue[] => Array.isArray(value);

@@ -180,13 +180,7 @@ export class Pins implements Disposable {
   }
 
   #close(): void {
-    void this.#place?.then(
-      ({ tree, pinner }) => {
-        tree[Symbol.dispose]();
-        pinner[Symbol.dispose]();
-      },
-      () => undefined,
-    );
+    if (this.#place !== undefined) void closePlace(this.#place);
     this.#place = undefined;
   }
 
@@ -222,6 +216,12 @@ export class Pins implements Disposable {
   [Symbol.dispose](): void {
     this.#close();
   }
+}
+
+async function closePlace(opening: Promise<Place>): Promise<void> {
+  const place = await opening.catch(() => undefined);
+  place?.tree[Symbol.dispose]();
+  place?.pinner[Symbol.dispose]();
 }
 
 /** Written by this class alone. */

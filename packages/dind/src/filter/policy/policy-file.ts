@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { decodeJson } from "../json/decode-json.ts";
-import { isArray, type JsonObject, type JsonValue } from "../json/json-value.ts";
+import { isArray, type JsonObject, type JsonValue, plainText } from "../json/json-value.ts";
 import type { EndpointRules } from "../http/parse-request.ts";
 import type { FieldRule, FieldRules } from "../schema/scope.ts";
 import { routes } from "../routes/table.ts";
@@ -102,29 +102,25 @@ function readRule(value: JsonValue, at: string, subject: PolicySubject): readonl
   if (field !== undefined && typeof field !== "string") throw new Error(`${at}: field has to be a text`);
   const rule = verdictOf(value, at);
   if (field === undefined && rule.verdict !== "deny") throw new Error(`${at}: ${rule.verdict} needs a field`);
-  const fits = (list: readonly string[] | undefined, own: string): boolean =>
-    list === undefined || list.includes(own);
   return fits(texts(value, "namespaces", at), subject.namespace) &&
     fits(texts(value, "classes", at), subject.class)
     ? [{ endpoints, field, rule }]
     : [];
 }
 
+/** Absent: everybody. */
+const fits = (list: readonly string[] | undefined, own: string): boolean =>
+  list === undefined || list.includes(own);
+
 function verdictOf(value: JsonObject, at: string): FieldRule {
   const reason = value.get("reason") ?? "the policy of this cluster denies it";
-  switch (value.get("verdict")) {
-    case "allow":
-      return { verdict: "allow" };
-    case "deny":
-      return { verdict: "deny", reason: String(reason) };
-    case "rewrite": {
-      const replacement = value.get("value");
-      if (replacement === undefined) throw new Error(`${at}: rewrite needs a value`);
-      return { verdict: "rewrite", value: replacement };
-    }
-    default:
-      throw new Error(`${at}: verdict has to be allow, deny or rewrite`);
-  }
+  const verdict = value.get("verdict");
+  if (verdict === "allow") return { verdict };
+  if (verdict === "deny") return { verdict, reason: plainText(reason) };
+  if (verdict !== "rewrite") throw new Error(`${at}: verdict has to be allow, deny or rewrite`);
+  const replacement = value.get("value");
+  if (replacement === undefined) throw new Error(`${at}: rewrite needs a value`);
+  return { verdict, value: replacement };
 }
 
 function texts(object: JsonObject, key: string, at: string): readonly string[] | undefined {

@@ -89,8 +89,14 @@ export const containerRoutes: readonly Route[] = [
   route("ContainerTop", get, id("top"), { query: { ps_args: psArguments, stream: bool } }),
   route("ContainerLogs", get, id("logs"), {
     query: {
-      ...{ follow: bool, stdout: bool, stderr: bool, timestamps: bool, details: bool },
-      ...{ since: time, until: time, tail: words(/^(all|-?\d{0,12})$/) },
+      follow: bool,
+      stdout: bool,
+      stderr: bool,
+      timestamps: bool,
+      details: bool,
+      since: time,
+      until: time,
+      tail: words(/^(all|-?\d{0,12})$/),
     },
   }),
   route("ContainerChanges", get, id("changes")),
@@ -136,15 +142,15 @@ export const containerRoutes: readonly Route[] = [
   route("ExecInspect", get, "exec/{id}/json"),
   route("ImageCommit", post, "commit", {
     query: {
-      ...{
-        container: words(/^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 300),
-        repo: words(),
-        tag: words(),
-        comment: prose,
-      },
-      ...{ author: prose, pause: bool, changes: { check: prose, many: true } },
+      container: words(/^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 300),
+      repo: words(),
+      tag: words(),
+      comment: prose,
+      author: prose,
+      pause: bool,
+      changes: { check: prose, many: true },
     },
-    body: { ...json(commitConfig, true) },
+    body: json(commitConfig, true),
   }),
   route("ContainerCheckpoints", ["GET", "POST", "DELETE"], id("checkpoints"), {
     query: { dir: omitted },

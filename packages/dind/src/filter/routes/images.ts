@@ -119,8 +119,13 @@ export const imageRoutes: readonly Route[] = [
   route("ImagePrune", post, "images/prune", { query: { filters } }),
   route("ImageCreate", post, "images/create", {
     query: {
-      ...{ fromImage: reference, fromSrc: prose, repo: reference, tag: reference, message: prose },
-      ...{ changes: { check: prose, many: true }, platform },
+      fromImage: reference,
+      fromSrc: prose,
+      repo: reference,
+      tag: reference,
+      message: prose,
+      changes: { check: prose, many: true },
+      platform,
     },
     body: tarBody,
     headers: auth,

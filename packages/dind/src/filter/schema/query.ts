@@ -1,6 +1,6 @@
 import { decodeJson } from "../json/decode-json.ts";
 import { encodeJson } from "../json/encode-json.ts";
-import { isArray, type JsonValue } from "../json/json-value.ts";
+import { isArray, type JsonValue, plainText } from "../json/json-value.ts";
 import { denied, malformed } from "../refusal.ts";
 import { show, type Schema } from "./schema.ts";
 import { below, type FieldRules, type Scope } from "./scope.ts";
@@ -40,7 +40,7 @@ export function checkQuery(
     seen.add(key);
     const rule = rules(scope.at);
     if (rule?.verdict === "deny") throw denied(scope.at, rule.reason, "policy");
-    if (rule?.verdict === "rewrite") return [[key, String(rule.value)] as const];
+    if (rule?.verdict === "rewrite") return [[key, plainText(rule.value)] as const];
     const checked = rule?.verdict === "allow" ? value : check(value, scope);
     return checked === undefined ? [] : [[key, checked] as const];
   });

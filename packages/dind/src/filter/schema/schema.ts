@@ -111,7 +111,7 @@ export const empty: Schema = (value, { at }) => {
 };
 
 /** A decision that needs more than one word. */
-export const then =
+export const refine =
   (first: Schema, next: (value: JsonValue, scope: Scope) => JsonValue | undefined): Schema =>
   (value, scope) => {
     const checked = first(value, scope);

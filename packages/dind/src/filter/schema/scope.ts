@@ -1,8 +1,10 @@
+import type { JsonValue } from "../json/json-value.ts";
+
 /** What a policy file says about one field. */
 export type FieldRule =
   | { readonly verdict: "allow" }
   | { readonly verdict: "deny"; readonly reason: string }
-  | { readonly verdict: "rewrite"; readonly value: import("../json/json-value.ts").JsonValue };
+  | { readonly verdict: "rewrite"; readonly value: JsonValue };
 
 /** Rules of the policy file by place, such as `HostConfig.Privileged`; undefined where the built-in rule holds. */
 export type FieldRules = (field: string) => FieldRule | undefined;

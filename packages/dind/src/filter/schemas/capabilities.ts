@@ -1,5 +1,6 @@
+import { plainText } from "../json/json-value.ts";
 import { denied } from "../refusal.ts";
-import { list, show, text, then, type Schema } from "../schema/schema.ts";
+import { list, show, text, refine, type Schema } from "../schema/schema.ts";
 
 /** What Docker gives every container anyway. */
 const byDefault = new Set(
@@ -13,8 +14,8 @@ const canonical = (name: string): string => name.toUpperCase().replace(/^CAP_/, 
 
 /** Capabilities to add: only those that a container has without asking. */
 export const capAdd: Schema = list(
-  then(text({ max: 64 }), (value, { at }) => {
-    const name = canonical(String(value));
+  refine(text({ max: 64 }), (value, { at }) => {
+    const name = canonical(plainText(value));
     if (!byDefault.has(name))
       throw denied(
         at,
@@ -26,8 +27,8 @@ export const capAdd: Schema = list(
 
 /** Capabilities to take away: any. */
 export const capDrop: Schema = list(
-  then(text({ max: 64, pattern: /^[a-zA-Z_]+$/ }), (value) => {
-    const name = canonical(String(value));
+  refine(text({ max: 64, pattern: /^[a-zA-Z_]+$/ }), (value) => {
+    const name = canonical(plainText(value));
     return name === "ALL" ? name : `CAP_${name}`;
   }),
 );

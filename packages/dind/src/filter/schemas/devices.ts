@@ -1,13 +1,13 @@
 import type { DeviceConfig } from "../filter-config.ts";
 import { denied } from "../refusal.ts";
 import { JsonNumber, type JsonObject } from "../json/json-value.ts";
-import { integer, ignored, list, map, show, text, then, type Schema } from "../schema/schema.ts";
+import { integer, ignored, list, map, show, text, refine, type Schema } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 
 /** Device nodes that the main container has itself, under their own path. */
 export const devices = ({ nodes = [] }: DeviceConfig): Schema =>
   list(
-    then(
+    refine(
       struct({
         PathOnHost: text({ max: 4096 }),
         PathInContainer: text({ max: 4096 }),
@@ -28,7 +28,7 @@ export const devices = ({ nodes = [] }: DeviceConfig): Schema =>
 /** `--gpus` means the pod's own GPUs, whatever number is asked for. */
 export const deviceRequests = ({ gpus = [] }: DeviceConfig): Schema =>
   list(
-    then(
+    refine(
       struct({
         Driver: text({ max: 64 }),
         Count: integer(),

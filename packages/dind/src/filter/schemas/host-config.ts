@@ -1,3 +1,4 @@
+import { plainText } from "../json/json-value.ts";
 import type { FilterSettings } from "../settings.ts";
 import { denied, malformed } from "../refusal.ts";
 import {
@@ -9,7 +10,7 @@ import {
   oneOf,
   show,
   text,
-  then,
+  refine,
   unset,
   type Schema,
 } from "../schema/schema.ts";
@@ -57,8 +58,8 @@ export function hostConfig(settings: FilterSettings): Schema {
     DnsOptions: list(text({ max: 256 })),
     DnsSearch: list(text({ max: 256 })),
     ExtraHosts: list(
-      then(text({ max: 512 }), (value, { at }) => {
-        const [name, target] = splitHost(String(value));
+      refine(text({ max: 512 }), (value, { at }) => {
+        const [name, target] = splitHost(plainText(value));
         if (name === "" || target === "") throw malformed(at, `${show(value)} has to be name:address`);
         return target === "host-gateway" && gateway !== undefined ? `${name}:${gateway}` : value;
       }),

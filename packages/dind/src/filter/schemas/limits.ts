@@ -1,6 +1,6 @@
 import { denied } from "../refusal.ts";
 import { JsonNumber } from "../json/json-value.ts";
-import { ignored, integer, list, oneOf, text, then, unset, type Schema } from "../schema/schema.ts";
+import { ignored, integer, list, oneOf, text, refine, unset, type Schema } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 
 const cpuList = text({ pattern: /^[0-9,-]*$/, like: "a list such as 0-3,5" });
@@ -24,7 +24,7 @@ const ulimitNames = [
 function ulimits(highest: bigint): Schema {
   const small = new Set(["nofile", "nproc"]);
   return list(
-    then(struct({ Name: oneOf(ulimitNames), Soft: integer(), Hard: integer() }), (value, { at }) => {
+    refine(struct({ Name: oneOf(ulimitNames), Soft: integer(), Hard: integer() }), (value, { at }) => {
       if (!(value instanceof Map)) return undefined;
       const name = value.get("Name");
       if (typeof name === "string" && small.has(name))

@@ -1,4 +1,4 @@
-import { oneOf, text, then, map } from "../schema/schema.ts";
+import { oneOf, text, refine, map } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 import { denied } from "../refusal.ts";
 
@@ -7,7 +7,7 @@ const options = new Set(
 );
 
 /** Only drivers that write below dockerd's own folder: others open sockets and files that dockerd sees. */
-export const logConfig = then(
+export const logConfig = refine(
   struct({
     Type: oneOf(["", "json-file", "local", "none"]),
     Config: map(text({ max: 4096 }), {

@@ -1,5 +1,5 @@
 import { denied } from "../refusal.ts";
-import { list, text, then } from "../schema/schema.ts";
+import { list, text, refine } from "../schema/schema.ts";
 
 /** What every engine masks; `docker inspect` shows it, and clients send it back. */
 const always = {
@@ -9,7 +9,7 @@ const always = {
 
 /** A list that only says what holds anyway is left out, so that dockerd's own list holds. */
 const atLeast = (paths: readonly string[]) =>
-  then(list(text()), (value, { at }) => {
+  refine(list(text()), (value, { at }) => {
     const given = new Set(Array.isArray(value) ? value : []);
     if (!paths.every((path) => given.has(path)))
       throw denied(at, "masks of /proc and /sys cannot be taken away; leave the list out");

@@ -1,4 +1,4 @@
-import { JsonNumber, isArray, type JsonValue } from "../json/json-value.ts";
+import { JsonNumber, isArray, type JsonValue, plainText } from "../json/json-value.ts";
 import { denied, malformed } from "../refusal.ts";
 import {
   flag,
@@ -8,7 +8,7 @@ import {
   map,
   oneOf,
   text,
-  then,
+  refine,
   unset,
   type Schema,
 } from "../schema/schema.ts";
@@ -48,19 +48,19 @@ const shape = struct({
 });
 
 /** One element of `HostConfig.Mounts`. */
-export const mount: Schema = then(shape, (value, { at }) => {
+export const mount: Schema = refine(shape, (value, { at }) => {
   if (!(value instanceof Map)) return undefined;
   const type = value.get("Type");
   const source = value.get("Source") ?? "";
   if (type === undefined) throw denied(at, "Type has to be bind, volume, tmpfs or image");
   if (!isAbsolute(value.get("Target"))) throw malformed(`${at}.Target`, "has to be an absolute path");
   if (type === "bind" && !isAbsolute(source)) throw malformed(`${at}.Source`, "has to be an absolute path");
-  if (type === "volume" && source !== "" && !volumeName.test(text()(source, { at, rules: none }) as string))
+  if (type === "volume" && source !== "" && !volumeName.test(plainText(source)))
     throw denied(`${at}.Source`, "is no name of a volume");
   for (const [owner, option] of optionOwners)
     if (type !== owner && value.get(option) !== undefined) {
       if (!isEmptyMap(value.get(option)))
-        throw malformed(`${at}.${option}`, `does not belong to a mount of type ${type}`);
+        throw malformed(`${at}.${option}`, `does not belong to a mount of type ${plainText(type)}`);
       value.delete(option);
     }
   const options = value.get("TmpfsOptions");
@@ -68,7 +68,6 @@ export const mount: Schema = then(shape, (value, { at }) => {
   return value;
 });
 
-const none = () => undefined;
 const optionOwners = [
   ["bind", "BindOptions"],
   ["volume", "VolumeOptions"],
@@ -85,4 +84,4 @@ function checkOptionLists(value: JsonValue | undefined, at: string): void {
   for (const pair of value) if (isArray(pair)) checkTmpfsOptions(pair.map(plain).join("="), at);
 }
 
-const plain = (value: JsonValue): string => (value instanceof JsonNumber ? value.text : String(value));
+const plain = (value: JsonValue): string => (value instanceof JsonNumber ? value.text : plainText(value));

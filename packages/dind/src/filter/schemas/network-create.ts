@@ -1,7 +1,8 @@
+import { plainText } from "../json/json-value.ts";
 import { BlockList, isIP } from "node:net";
 import type { NetworkConfig } from "../filter-config.ts";
 import { denied, malformed } from "../refusal.ts";
-import { flag, list, map, oneOf, text, then, unset, type Schema } from "../schema/schema.ts";
+import { flag, list, map, oneOf, text, refine, unset, type Schema } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 import { labels } from "./config.ts";
 import { overlaps, parseSubnet, type Subnet } from "./subnet.ts";
@@ -23,20 +24,20 @@ const widest = { 4: 16, 6: 48 } as const;
 export function networkCreate(network: NetworkConfig): Schema {
   const pools = network.pools?.map(parseSubnet) ?? privateRanges;
   const reserved = (network.reserved ?? []).map(parseSubnet);
-  const subnet = then(address, (value, { at }) => {
+  const subnet = refine(address, (value, { at }) => {
     if (value === "") return value;
-    const wanted = parsed(String(value), at);
+    const wanted = parsed(plainText(value), at);
     const pool = pools.find((candidate) => within(wanted, candidate));
     if (pool === undefined || wanted.bits < widest[wanted.family])
       throw denied(
         at,
-        `${String(value)} is outside of the ranges for networks of containers`,
+        `${plainText(value)} is outside of the ranges for networks of containers`,
         "network-subnet",
       );
     if (reserved.some((range) => overlaps(range, wanted)))
       throw denied(
         at,
-        `${String(value)} overlaps a network of the cluster; choose another one`,
+        `${plainText(value)} overlaps a network of the cluster; choose another one`,
         "network-subnet",
       );
     return value;
@@ -50,7 +51,7 @@ export function networkCreate(network: NetworkConfig): Schema {
     Attachable: flag,
     Ingress: unset("swarm networks are not available"),
     ConfigOnly: unset("leave it out"),
-    ConfigFrom: then(struct({ Network: unset("leave it out") }), () => undefined),
+    ConfigFrom: refine(struct({ Network: unset("leave it out") }), () => undefined),
     EnableIPv4: flag,
     EnableIPv6: flag,
     IPAM: struct({

@@ -1,6 +1,7 @@
+import { plainText } from "../json/json-value.ts";
 import type { NetworkConfig } from "../filter-config.ts";
 import { denied } from "../refusal.ts";
-import { text, then, type Schema } from "../schema/schema.ts";
+import { text, refine, type Schema } from "../schema/schema.ts";
 import { containerMode } from "./namespaces.ts";
 
 const networkName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
@@ -10,7 +11,7 @@ export const hostAllowed = ({ policy, host }: NetworkConfig): boolean => host ??
 
 /** The network that a container really gets under the policy, or a refusal that names the way out. */
 export function networkMode(network: NetworkConfig): Schema {
-  return then(text({ max: 300 }), (value, { at }) => resolveNetwork(String(value), network, at));
+  return refine(text({ max: 300 }), (value, { at }) => resolveNetwork(plainText(value), network, at));
 }
 
 /** As {@link networkMode}, for a plain string. */

@@ -1,5 +1,6 @@
+import { plainText } from "../json/json-value.ts";
 import { denied } from "../refusal.ts";
-import { map, show, text, then } from "../schema/schema.ts";
+import { map, show, text, refine } from "../schema/schema.ts";
 
 const option =
   /^(ro|rw|exec|noexec|nosuid|nodev|noatime|(size|nr_inodes)=\d+[kKmMgG%]?|mode=[0-7]{1,4}|(uid|gid)=\d+)$/;
@@ -16,8 +17,8 @@ export function checkTmpfsOptions(options: string, at: string): void {
 
 /** `--tmpfs`. */
 export const tmpfs = map(
-  then(text({ max: 1024 }), (value, { at }) => {
-    checkTmpfsOptions(String(value), at);
+  refine(text({ max: 1024 }), (value, { at }) => {
+    checkTmpfsOptions(plainText(value), at);
     return value;
   }),
 );

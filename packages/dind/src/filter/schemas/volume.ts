@@ -1,13 +1,13 @@
 import type { JsonObject, JsonValue } from "../json/json-value.ts";
 import { denied } from "../refusal.ts";
-import { map, oneOf, text, then, unset } from "../schema/schema.ts";
+import { map, oneOf, text, refine, unset } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 import { labels } from "./config.ts";
 import { volumeName } from "./mount.ts";
 import { checkTmpfsOptions } from "./tmpfs.ts";
 
 /** Body of `POST /volumes/create`; options are decided on by {@link volumeOptions}. */
-export const volumeCreate = then(
+export const volumeCreate = refine(
   struct({
     Name: text({ max: 255, pattern: /^([a-zA-Z0-9][a-zA-Z0-9_.-]*)?$/, like: "letters, digits, _ . -" }),
     Driver: oneOf(["", "local"]),

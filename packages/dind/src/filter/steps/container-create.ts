@@ -1,4 +1,4 @@
-import { isArray, type JsonObject, type JsonValue } from "../json/json-value.ts";
+import { isArray, type JsonObject, type JsonValue, plainText } from "../json/json-value.ts";
 import { denied, malformed } from "../refusal.ts";
 import { parseBind } from "../schemas/bind.ts";
 import { hostAllowed } from "../schemas/network-mode.ts";
@@ -130,14 +130,14 @@ async function pinBinds(
   const rest: JsonValue[] = [];
   const mounts: JsonValue[] = [];
   for (const spec of value) {
-    const bind = parseBind(String(spec), at);
+    const bind = parseBind(plainText(spec), at);
     if (bind.kind === "volume") {
       rest.push(bind.text);
       continue;
     }
     const source = await pinSource(context, bind.source, at, { create: true, recursive: true });
     if (source.id !== undefined) ids.push(source.id);
-    asked.push(String(spec));
+    asked.push(plainText(spec));
     mounts.push(bindMount(source.path, bind.target, bind.readOnly || source.readOnly));
   }
   host.set("Binds", rest);
