@@ -25,7 +25,7 @@ test.each([
   "*",
   "",
 ])("%s is refused", (target) => {
-  expect(() => parseTarget(target)).toThrow();
+  expect(() => parseTarget(target)).toThrow(/path|version|query/);
 });
 
 test("a target is decoded once", () => {

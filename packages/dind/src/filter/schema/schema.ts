@@ -1,6 +1,6 @@
 import { JsonNumber, isArray, type JsonObject, type JsonValue } from "../json/json-value.ts";
 import { denied, malformed } from "../refusal.ts";
-import { below, type Scope } from "./scope.ts";
+import type { Scope } from "./scope.ts";
 
 /** Checks one value and gives what goes to dockerd instead; undefined leaves the field out. Never sees null. */
 export type Schema = (value: JsonValue, scope: Scope) => JsonValue | undefined;
@@ -117,8 +117,6 @@ export const refine =
     const checked = first(value, scope);
     return checked === undefined ? undefined : next(checked, scope);
   };
-
-export const key = below;
 
 export const isZero = (value: JsonValue): boolean =>
   value === null ||

@@ -3,7 +3,6 @@ import { denied } from "../refusal.ts";
 import { map, oneOf, text, refine, unset } from "../schema/schema.ts";
 import { struct } from "../schema/struct.ts";
 import { labels } from "./config.ts";
-import { volumeName } from "./mount.ts";
 import { checkTmpfsOptions } from "./tmpfs.ts";
 
 /** Body of `POST /volumes/create`; options are decided on by {@link volumeOptions}. */
@@ -67,5 +66,3 @@ const textOf = (options: JsonObject, key: string): string => {
   const value = options.get(key);
   return typeof value === "string" ? value : "";
 };
-
-export const isVolumeName = (name: string): boolean => volumeName.test(name);
