@@ -16,11 +16,14 @@ const outcome = (read: (text: string) => unknown, text: string): string => {
   }
 };
 
+const unchanged = (text: string) =>
+  !text.isWellFormed() ||
+  outcome((each) => JSON.parse(encodeJson(decode(each))), text) === outcome(JSON.parse, text);
+const refused = (text: string) =>
+  outcome(JSON.parse, text) !== "refused" || outcome(decode, text) === "refused";
+
 test("every JSON text means the same after decoding and encoding", () => {
   const texts = fc.jsonValue({ maxDepth: 6 }).map((value) => JSON.stringify(value));
-  const unchanged = (text: string) =>
-    !text.isWellFormed() ||
-    outcome((each) => JSON.parse(encodeJson(decode(each))), text) === outcome(JSON.parse, text);
   const { failed, counterexample } = fc.check(fc.property(texts, unchanged));
   expect({ failed, counterexample }).toEqual({ failed: false, counterexample: null });
 });
@@ -33,8 +36,6 @@ test("what JSON.parse refuses is refused", () => {
       const cut = at % (text.length + 1);
       return text.slice(0, cut) + noise + text.slice(cut);
     });
-  const refused = (text: string) =>
-    outcome(JSON.parse, text) !== "refused" || outcome(decode, text) === "refused";
   const { failed, counterexample } = fc.check(fc.property(broken, refused));
   expect({ failed, counterexample }).toEqual({ failed: false, counterexample: null });
 });
