@@ -14,6 +14,8 @@ export interface Apt extends AsyncDisposable {
   download(name: string, version: string): Promise<string>;
   /** Downloads and verifies packages (`name` or `name=version`) with all they depend on; answers the paths of the .debs. */
   downloadTree(packages: readonly string[]): Promise<readonly string[]>;
+  /** Downloads and verifies a source package; answers its version and the paths of its files. */
+  downloadSource(name: string): Promise<{ readonly version: string; readonly files: readonly string[] }>;
 }
 
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -122,6 +124,24 @@ class PrivateApt implements Apt {
     const archives = join(this.#root, "cache", "archives");
     const files = await readdir(archives);
     return files.filter((file) => file.endsWith(".deb")).map((file) => join(archives, file));
+  }
+
+  async downloadSource(name: string): Promise<{ version: string; files: readonly string[] }> {
+    const list = join(this.#root, "sources.list");
+    const lines = (await readFile(list, "utf8")).split("\n").filter((line) => line.startsWith("deb "));
+    await writeFile(
+      list,
+      [...lines, ...lines.map((line) => line.replace("deb ", "deb-src ")), ""].join("\n"),
+    );
+    await this.update();
+    const folder = await mkdtemp(join(this.#root, "debs", "s-"));
+    await this.#run("apt-get", ["source", "--download-only", "--only-source", name], folder);
+    const files = await readdir(folder);
+    const description = files.find((file) => file.endsWith(".dsc"));
+    const text = description === undefined ? "" : await readFile(join(folder, description), "utf8");
+    const version = /^Version: (\S+)$/m.exec(text)?.[1];
+    if (version === undefined) throw errors.PACKAGE_UNAVAILABLE(`apt gave no description of ${name}`);
+    return { version, files: files.map((file) => join(folder, file)) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ export { containerdPaths, type CriSettings, type ProxySnapshotter } from "./cont
 export { releaseOf, startContainerd, type ContainerdOptions, type PrivateContainerd } from "./containerd.ts";
 export { Daemon, type DaemonOptions } from "./daemon.ts";
 export { fetchPackages, type FetchOptions, type UnpackedPackage } from "./debian-packages.ts";
+export { fetchSource, type SourceOptions, type SourcePackage } from "./debian-source.ts";
 export { fetchPackageTree, type TreeOptions } from "./debian-tree.ts";
 export { errors } from "./errors.ts";
 export { tryLock, withFileLock } from "./file-lock.ts";

@@ -1,10 +1,10 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
 import { fetchPackageTree, untilReady, type Daemon } from "@aeon/standalone";
 import type { CephPorts } from "./ceph-config.ts";
 import { CephPrograms } from "./ceph-programs.ts";
+import { freePorts } from "./free-ports.ts";
 import { testCache } from "./launch-containerd.ts";
+import { opens } from "./opens.ts";
 import { temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
 
 /** A real S3 service with an empty store of its own, on the loopback interface, plain and over TLS at once. */
@@ -53,7 +53,7 @@ export async function launchCephGateway(): Promise<CephGateway> {
     with: ["ceph-mon", "ceph-osd"],
   });
   const folder = await temporaryFolder("s3");
-  const gateway = new Gateway(new CephPrograms(root, folder.path), folder, version, await freePorts());
+  const gateway = new Gateway(new CephPrograms(root, folder.path), folder, version, await cephPorts());
   try {
     await gateway.prepare();
     return gateway;
@@ -63,17 +63,8 @@ export async function launchCephGateway(): Promise<CephGateway> {
   }
 }
 
-async function freePorts(): Promise<CephPorts> {
-  const servers = [createServer(), createServer(), createServer()];
-  const [monitor = 0, plain = 0, tls = 0] = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const address = server.address();
-      return typeof address === "object" && address !== null ? address.port : 0;
-    }),
-  );
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
+async function cephPorts(): Promise<CephPorts> {
+  const [monitor = 0, plain = 0, tls = 0] = await freePorts(3);
   return { monitor, plain, tls };
 }
 
@@ -180,17 +171,5 @@ class Gateway implements CephGateway {
     // Nothing of it is needed any more, so nobody waits for it to be written.
     for (const daemon of this.#below.toReversed()) await daemon.end("SIGKILL", 1000);
     await this.#owned[Symbol.asyncDispose]();
-  }
-}
-
-async function opens(port: number): Promise<boolean> {
-  const socket = connect({ port, host: "127.0.0.1" });
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }

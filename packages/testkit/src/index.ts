@@ -29,3 +29,20 @@ export {
   type DockerLine,
   type PrivateDockerd,
 } from "./launch-dockerd.ts";
+export { kubernetesProgram } from "./kubernetes/binaries.ts";
+export { startEtcd, type Etcd } from "./kubernetes/etcd.ts";
+export {
+  serviceAccountIssuer,
+  startApiServer,
+  type ApiServer,
+  type ApiServerOptions,
+  type ClusterUser,
+  type TokenOptions,
+} from "./kubernetes/api-server.ts";
+export { ApiClient, type ApiAnswer } from "./kubernetes/api-client.ts";
+export {
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneOptions,
+} from "./kubernetes/control-plane.ts";
+export { writeKubeconfig, type Access } from "./kubernetes/kubeconfig.ts";

@@ -1,0 +1,264 @@
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Daemon, run, untilReady } from "@aeon/standalone";
+import { freePorts } from "../free-ports.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import { ApiClient } from "./api-client.ts";
+import { kubernetesProgram } from "./binaries.ts";
+import { startEtcd, type Etcd } from "./etcd.ts";
+import { writeKubeconfig } from "./kubeconfig.ts";
+
+/** A user that a token names, with its groups. */
+export interface ClusterUser {
+  readonly name: string;
+  readonly groups?: readonly string[];
+}
+
+export interface ApiServerOptions {
+  /** Address to listen on, which must exist; loopback when absent. */
+  readonly address?: string;
+  /** Users besides admin, the control plane's and the nodes'; each gets a token. */
+  readonly users?: readonly ClusterUser[];
+  /** Names of nodes that get a token of their own with the Node authorizer's rights. */
+  readonly nodes?: readonly string[];
+  /** Refuses pods without ServiceAccount and mounts tokens, as clusters do; needs the controller manager. */
+  readonly serviceAccounts?: boolean;
+  /** More flags for kube-apiserver. */
+  readonly flags?: readonly string[];
+}
+
+/** A real API server on an etcd of its own: RBAC, Node authorizer, ServiceAccount tokens with audiences. */
+export interface ApiServer extends AsyncDisposable {
+  readonly url: string;
+  readonly caFile: string;
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  /** Folder of its files, gone on disposal. */
+  readonly folder: string;
+  /** Calls as administrator. */
+  readonly admin: ApiClient;
+  readonly etcd: Etcd;
+  /** Process id; undefined while it is down. */
+  readonly pid: number | undefined;
+  /** Signs the tokens of ServiceAccounts. */
+  readonly signingKeyFile: string;
+  /** The token of a user that was named at the start. */
+  tokenOf(user: string): string;
+  /** Writes a kubeconfig for a user that was named at the start. */
+  kubeconfigOf(user: string): Promise<string>;
+  /** A token by TokenRequest, bound to a pod when one is named; the account must exist. */
+  serviceAccountToken(namespace: string, name: string, options?: TokenOptions): Promise<string>;
+  /** Writes a kubeconfig that calls as a ServiceAccount. */
+  serviceAccountKubeconfig(namespace: string, name: string): Promise<string>;
+  /** Runs kubectl as administrator and answers its standard output. */
+  kubectl(args: readonly string[], input?: string): Promise<string>;
+  /** Ends the server at once; etcd keeps what was written. */
+  kill(): Promise<void>;
+  /** Brings it up again on the same port with the same keys. */
+  start(): Promise<void>;
+  logTail(lines?: number): Promise<string>;
+}
+
+export interface TokenOptions {
+  readonly audiences?: readonly string[];
+  /** At least 600. */
+  readonly seconds?: number;
+  readonly pod?: { readonly name: string; readonly uid: string };
+}
+
+/** Issuer of ServiceAccount tokens, and the audience that the API server itself accepts. */
+export const serviceAccountIssuer = "https://kubernetes.default.svc";
+const readyMs = 60_000;
+
+const controlPlaneUsers: readonly ClusterUser[] = [
+  { name: "admin", groups: ["system:masters"] },
+  { name: "system:kube-controller-manager" },
+  { name: "system:kube-scheduler" },
+];
+
+/** Starts an API server; takes about 5 s and 300 MB once its program is there. */
+export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
+  const program = await kubernetesProgram("kube-apiserver");
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder("api"));
+  const etcd = stack.use(await startEtcd());
+  const host = options.address ?? "127.0.0.1";
+  const [port = 0] = await freePorts(1, host);
+  const server = new RealApiServer({ program, etcd, host, port, folder: folder.path, options });
+  stack.defer(() => server.kill());
+  await server.prepare();
+  await server.start();
+  const owned = stack.move();
+  return Object.assign(server, { [Symbol.asyncDispose]: () => owned.disposeAsync() });
+}
+
+interface Settings {
+  readonly program: string;
+  readonly etcd: Etcd;
+  readonly host: string;
+  readonly port: number;
+  readonly folder: string;
+  readonly options: ApiServerOptions;
+}
+
+class RealApiServer implements Omit<ApiServer, keyof AsyncDisposable> {
+  readonly #settings: Settings;
+  readonly #tokens = new Map<string, string>();
+  #daemon: Daemon | undefined;
+  #admin: ApiClient | undefined;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  get folder(): string {
+    return this.#settings.folder;
+  }
+  get etcd(): Etcd {
+    return this.#settings.etcd;
+  }
+  get url(): string {
+    return `https://${this.#settings.host}:${this.#settings.port}`;
+  }
+  get caFile(): string {
+    return join(this.folder, "certificates/apiserver.crt");
+  }
+  get kubeconfig(): string {
+    return join(this.folder, "admin.kubeconfig");
+  }
+  get signingKeyFile(): string {
+    return join(this.folder, "accounts.key");
+  }
+  get pid(): number | undefined {
+    return this.#daemon?.running ? this.#daemon.pid : undefined;
+  }
+  get admin(): ApiClient {
+    if (this.#admin === undefined) throw new Error("the API server was not started");
+    return this.#admin;
+  }
+
+  async prepare(): Promise<void> {
+    const { users = [], nodes = [] } = this.#settings.options;
+    const all = [
+      ...controlPlaneUsers,
+      ...nodes.map((name): ClusterUser => ({ name: `system:node:${name}`, groups: ["system:nodes"] })),
+      ...users,
+    ];
+    const lines = all.map(({ name, groups = [] }) => {
+      const token = randomBytes(24).toString("base64url");
+      this.#tokens.set(name, token);
+      return `${token},${name},${name},"${groups.join(",")}"\n`;
+    });
+    await mkdir(join(this.folder, "certificates"), { mode: 0o700 });
+    await writeFile(join(this.folder, "tokens.csv"), lines.join(""), { mode: 0o600 });
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    await writeFile(this.signingKeyFile, privateKey.export({ type: "pkcs1", format: "pem" }), {
+      mode: 0o600,
+    });
+  }
+
+  async start(): Promise<void> {
+    if (this.#daemon?.running) return;
+    const daemon = await Daemon.start({
+      program: this.#settings.program,
+      args: this.#flags(),
+      cwd: this.folder,
+      log: join(this.folder, "kube-apiserver.log"),
+    });
+    this.#daemon = daemon;
+    const failure = await untilReady(daemon, () => this.#isReady(), readyMs);
+    if (failure !== undefined)
+      throw new Error(`kube-apiserver did not start: ${failure}\n${await this.logTail()}`);
+    await this.kubeconfigOf("admin");
+  }
+
+  async kill(): Promise<void> {
+    await this.#daemon?.end("SIGKILL", 1000);
+  }
+
+  async logTail(): Promise<string> {
+    return (await this.#daemon?.logTail()) ?? "";
+  }
+
+  tokenOf(user: string): string {
+    const token = this.#tokens.get(user);
+    if (token === undefined) throw new Error(`no user ${user} was named when the API server was started`);
+    return token;
+  }
+
+  kubeconfigOf(user: string): Promise<string> {
+    const file = join(this.folder, `${user.replaceAll(/[^\w-]/g, "-")}.kubeconfig`);
+    return writeKubeconfig(file, { url: this.url, caFile: this.caFile, token: this.tokenOf(user) });
+  }
+
+  async serviceAccountToken(namespace: string, name: string, options: TokenOptions = {}): Promise<string> {
+    const { audiences = [serviceAccountIssuer], seconds = 3600, pod } = options;
+    const answer = await this.admin.create<{ status: { token: string } }>(
+      `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
+      {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenRequest",
+        spec: {
+          audiences,
+          expirationSeconds: seconds,
+          ...(pod && { boundObjectRef: { apiVersion: "v1", kind: "Pod", ...pod } }),
+        },
+      },
+    );
+    return answer.status.token;
+  }
+
+  async serviceAccountKubeconfig(namespace: string, name: string): Promise<string> {
+    const token = await this.serviceAccountToken(namespace, name);
+    return writeKubeconfig(join(this.folder, `account-${namespace}-${name}.kubeconfig`), {
+      url: this.url,
+      caFile: this.caFile,
+      token,
+      namespace,
+    });
+  }
+
+  async kubectl(args: readonly string[], input?: string): Promise<string> {
+    const program = await kubernetesProgram("kubectl");
+    const home = join(this.folder, "home");
+    const { stdout } = await run(program, ["--kubeconfig", this.kubeconfig, ...args], {
+      env: { PATH: process.env["PATH"], HOME: home },
+      ...(input !== undefined && { input }),
+    });
+    return stdout;
+  }
+
+  async #isReady(): Promise<boolean> {
+    const ca = await readFile(this.caFile, "utf8").catch(() => undefined);
+    if (ca === undefined) return false;
+    this.#admin ??= new ApiClient({ url: this.url, ca, token: this.tokenOf("admin") });
+    // RBAC's own roles are written by a hook after the port opens.
+    const answer = await this.#admin.request("GET", "/readyz").catch(() => undefined);
+    return answer?.status === 200;
+  }
+
+  #flags(): readonly string[] {
+    const { host, port, etcd, options } = this.#settings;
+    return [
+      `--etcd-servers=${etcd.url}`,
+      `--bind-address=${host}`,
+      `--advertise-address=${host}`,
+      `--secure-port=${port}`,
+      "--insecure-port=0",
+      `--cert-dir=${join(this.folder, "certificates")}`,
+      `--token-auth-file=${join(this.folder, "tokens.csv")}`,
+      "--authorization-mode=Node,RBAC",
+      `--service-account-issuer=${serviceAccountIssuer}`,
+      `--service-account-signing-key-file=${this.signingKeyFile}`,
+      `--service-account-key-file=${this.signingKeyFile}`,
+      `--api-audiences=${serviceAccountIssuer}`,
+      "--service-cluster-ip-range=10.219.0.0/16",
+      "--endpoint-reconciler-type=none",
+      "--allow-privileged=true",
+      "--enable-admission-plugins=NodeRestriction",
+      ...(options.serviceAccounts ? [] : ["--disable-admission-plugins=ServiceAccount"]),
+      ...(options.flags ?? []),
+    ];
+  }
+}
