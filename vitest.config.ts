@@ -9,7 +9,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@aeon/source"] } },
   test: {
     pool: "threads",
-    testTimeout: 10_000,
+    // Only ends what hangs: property tests take long on a machine that does other things.
+    testTimeout: 60_000,
     restoreMocks: true,
     projects: [
       ...readdirSync(packages).map((name) => ({

@@ -24,7 +24,7 @@ export default defineConfig({
           name: "e2e",
           root: join(import.meta.dirname, "e2e"),
           include: ["**/*.test.ts"],
-          exclude: ["bench/**", "**/node_modules/**"],
+          exclude: ["bench/**", "kubernetes/**", "**/node_modules/**"],
         },
       },
     ],

@@ -1,6 +1,6 @@
-// Entry of `npm start`, `npm test` and `npm run bench`. Runs on the system's Node with nothing installed: checks the
-// machine, installs the workspace's dependencies when they are not those of the lockfile, and goes on under the
-// pinned Node that came with them.
+// Entry of `npm start`, `npm test`, `npm run bench` and `npm run e2e:k8s`. Runs on the system's Node with nothing
+// installed: checks the machine, installs the workspace's dependencies when they are not those of the lockfile, and goes
+// on under the pinned Node that came with them.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
@@ -12,6 +12,7 @@ const programs = {
   start: ["packages/standalone/src/main.ts"],
   test: ["tools/test.mjs"],
   bench: ["e2e/bench/main.ts"],
+  "e2e:k8s": ["tools/test.mjs", "kubernetes"],
 };
 const neededGigabytes = 2;
 
@@ -42,7 +43,7 @@ function missingOnThisMachine() {
 }
 
 function npmWords() {
-  return command === "bench" ? "run bench" : command;
+  return command === "start" || command === "test" ? command : `run ${command}`;
 }
 
 function refuse(lines) {

@@ -1,4 +1,5 @@
-// Everything that has to pass, in order: `npm test`. `npm test -- unit lint` runs only the named steps.
+// Everything that has to pass, in order: `npm test`. `npm test -- unit lint` runs only the named steps, and
+// `npm test -- --with=kubernetes` adds the scenarios on real Kubernetes nodes.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,8 +20,17 @@ const steps = [
   { name: "docs", command: ["node", "tools/docs.mjs", "--check"], limit: 5 },
   { name: "build", command: ["nx", "run-many", "-t", "build", "bundle", "--output-style=static"], limit: 15 },
   { name: "unit", vitest: "vitest.config.ts", limit: 20 },
+  {
+    name: "kubernetes-programs",
+    command: ["node", "--conditions=@aeon/source", "e2e/kubernetes/programs.ts"],
+    limit: 60,
+    shown: true,
+  },
   { name: "integration", vitest: "vitest.integration.config.ts", limit: 60 },
+  { name: "kubernetes", vitest: "vitest.kubernetes.config.ts", limit: 30, after: ["kubernetes-programs"] },
 ];
+/** What `npm test` leaves out unless asked with `--with=NAME`. */
+const onlyWhenAsked = new Set(["kubernetes"]);
 
 let running;
 let interrupted = false;
@@ -30,8 +40,12 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     running?.kill("SIGTERM");
   });
 
-const chosen = process.argv.slice(2);
-const unknown = chosen.filter((name) => !steps.some((step) => step.name === name));
+const words = process.argv.slice(2);
+const added = words.flatMap((word) => (word.startsWith("--with=") ? [word.slice("--with=".length)] : []));
+const chosen = words.filter((word) => !word.startsWith("--with="));
+// What a chosen step needs runs too.
+for (const step of steps) if (chosen.includes(step.name)) chosen.push(...(step.after ?? []));
+const unknown = [...chosen, ...added].filter((name) => !steps.some((step) => step.name === name));
 if (unknown.length > 0) {
   console.error(
     `aeon: no such step: ${unknown.join(", ")}; there are ${steps.map(({ name }) => name).join(", ")}`,
@@ -44,12 +58,17 @@ const total = { passed: 0, failed: [], skipped: [] };
 try {
   for (const step of steps) {
     if (interrupted) total.failed.push(`${step.name}: interrupted`);
-    else if (chosen.length === 0 || chosen.includes(step.name)) await runStep(step);
+    else if (isWanted(step)) await runStep(step);
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
 summarise();
+
+function isWanted({ name }) {
+  if (added.includes(name) || chosen.includes(name)) return true;
+  return chosen.length === 0 && !onlyWhenAsked.has(name);
+}
 
 async function runStep(step) {
   console.log(`\n${styleText("bold", `▶ ${step.name}`)}`);
@@ -64,8 +83,8 @@ async function runStep(step) {
 }
 
 /** One command counts as one; what it printed is shown when it fails. */
-async function runCommand({ name, command, limit }) {
-  const { code, output } = await execute(command, limit, "pipe");
+async function runCommand({ name, command, limit, shown = false }) {
+  const { code, output } = await execute(command, limit, shown ? "inherit" : "pipe");
   if (code === 0) return { passed: 1, failed: [], skipped: [] };
   console.log(output.trimEnd());
   return { passed: 0, failed: [`${name}: ${command.join(" ")} (${describe(code)})`], skipped: [] };

@@ -27,6 +27,8 @@ export interface ContainerdOptions {
   readonly nri?: boolean;
   /** Added to the environment of containerd and its shims. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Words before containerd's command that bring it to where it runs, such as nsenter's; it must become containerd. */
+  readonly enter?: readonly string[];
   readonly signal?: AbortSignal;
   /** Released once containerd has ended and its folder is clean, such as the folder itself. */
   readonly owned?: AsyncDisposable;
@@ -154,10 +156,14 @@ class Containerd implements PrivateContainerd {
 
   async start(): Promise<void> {
     if (this.#daemon?.running) return;
-    const { env, signal, folder, binaries } = this.#options;
+    const { env, signal, folder, binaries, enter = [] } = this.#options;
+    const own = ["--config", containerdPaths(folder).config];
+    const [first, ...rest] = enter;
+    const program = first ?? binaries.containerd;
+    const args = first === undefined ? own : [...rest, binaries.containerd, ...own];
     const daemon = await Daemon.start({
-      program: binaries.containerd,
-      args: ["--config", containerdPaths(folder).config],
+      program,
+      args,
       env: { ...env, PATH: [...binaries.path, searchPath()].join(delimiter) },
       cwd: folder,
       log: this.log,

@@ -31,14 +31,13 @@ export {
 } from "./launch-dockerd.ts";
 export { kubernetesProgram } from "./kubernetes/binaries.ts";
 export { startEtcd, type Etcd } from "./kubernetes/etcd.ts";
-export {
-  serviceAccountIssuer,
-  startApiServer,
-  type ApiServer,
-  type ApiServerOptions,
-  type ClusterUser,
-  type TokenOptions,
-} from "./kubernetes/api-server.ts";
+export { serviceAccountIssuer, startApiServer } from "./kubernetes/api-server.ts";
+export type {
+  ApiServer,
+  ApiServerOptions,
+  ClusterUser,
+  TokenOptions,
+} from "./kubernetes/api-server-types.ts";
 export { ApiClient, type ApiAnswer } from "./kubernetes/api-client.ts";
 export {
   startControlPlane,
@@ -46,3 +45,5 @@ export {
   type ControlPlaneOptions,
 } from "./kubernetes/control-plane.ts";
 export { writeKubeconfig, type Access } from "./kubernetes/kubeconfig.ts";
+export { createClusterNetwork, type ClusterNetwork } from "./kubernetes/cluster-network.ts";
+export { startNode, type ClusterNode, type NodeOptions } from "./kubernetes/node.ts";

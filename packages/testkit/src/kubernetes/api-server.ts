@@ -5,67 +5,10 @@ import { Daemon, run, untilReady } from "@aeon/standalone";
 import { freePorts } from "../free-ports.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { ApiClient } from "./api-client.ts";
+import type { ApiServer, ApiServerOptions, ClusterUser, TokenOptions } from "./api-server-types.ts";
 import { kubernetesProgram } from "./binaries.ts";
 import { startEtcd, type Etcd } from "./etcd.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
-
-/** A user that a token names, with its groups. */
-export interface ClusterUser {
-  readonly name: string;
-  readonly groups?: readonly string[];
-}
-
-export interface ApiServerOptions {
-  /** Address to listen on, which must exist; loopback when absent. */
-  readonly address?: string;
-  /** Users besides admin, the control plane's and the nodes'; each gets a token. */
-  readonly users?: readonly ClusterUser[];
-  /** Names of nodes that get a token of their own with the Node authorizer's rights. */
-  readonly nodes?: readonly string[];
-  /** Refuses pods without ServiceAccount and mounts tokens, as clusters do; needs the controller manager. */
-  readonly serviceAccounts?: boolean;
-  /** More flags for kube-apiserver. */
-  readonly flags?: readonly string[];
-}
-
-/** A real API server on an etcd of its own: RBAC, Node authorizer, ServiceAccount tokens with audiences. */
-export interface ApiServer extends AsyncDisposable {
-  readonly url: string;
-  readonly caFile: string;
-  /** Path of the administrator's kubeconfig. */
-  readonly kubeconfig: string;
-  /** Folder of its files, gone on disposal. */
-  readonly folder: string;
-  /** Calls as administrator. */
-  readonly admin: ApiClient;
-  readonly etcd: Etcd;
-  /** Process id; undefined while it is down. */
-  readonly pid: number | undefined;
-  /** Signs the tokens of ServiceAccounts. */
-  readonly signingKeyFile: string;
-  /** The token of a user that was named at the start. */
-  tokenOf(user: string): string;
-  /** Writes a kubeconfig for a user that was named at the start. */
-  kubeconfigOf(user: string): Promise<string>;
-  /** A token by TokenRequest, bound to a pod when one is named; the account must exist. */
-  serviceAccountToken(namespace: string, name: string, options?: TokenOptions): Promise<string>;
-  /** Writes a kubeconfig that calls as a ServiceAccount. */
-  serviceAccountKubeconfig(namespace: string, name: string): Promise<string>;
-  /** Runs kubectl as administrator and answers its standard output. */
-  kubectl(args: readonly string[], input?: string): Promise<string>;
-  /** Ends the server at once; etcd keeps what was written. */
-  kill(): Promise<void>;
-  /** Brings it up again on the same port with the same keys. */
-  start(): Promise<void>;
-  logTail(lines?: number): Promise<string>;
-}
-
-export interface TokenOptions {
-  readonly audiences?: readonly string[];
-  /** At least 600. */
-  readonly seconds?: number;
-  readonly pod?: { readonly name: string; readonly uid: string };
-}
 
 /** Issuer of ServiceAccount tokens, and the audience that the API server itself accepts. */
 export const serviceAccountIssuer = "https://kubernetes.default.svc";
@@ -256,6 +199,7 @@ class RealApiServer implements Omit<ApiServer, keyof AsyncDisposable> {
       "--service-cluster-ip-range=10.219.0.0/16",
       "--endpoint-reconciler-type=none",
       "--allow-privileged=true",
+      "--kubelet-preferred-address-types=InternalIP",
       "--enable-admission-plugins=NodeRestriction",
       ...(options.serviceAccounts ? [] : ["--disable-admission-plugins=ServiceAccount"]),
       ...(options.flags ?? []),

@@ -1,7 +1,8 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { debianFile, testCache } from "../launch-containerd.ts";
-import { buildKubernetes, type builtPrograms } from "./build.ts";
+import { buildKubernetes } from "./build.ts";
+import type { builtPrograms } from "./compiler.ts";
 
 type Built = (typeof builtPrograms)[number];
 

@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { Daemon, untilReady } from "@aeon/standalone";
 import { freePorts } from "../free-ports.ts";
 import { opens } from "../opens.ts";
-import { startApiServer, type ApiServer, type ApiServerOptions } from "./api-server.ts";
+import { startApiServer } from "./api-server.ts";
+import type { ApiServer, ApiServerOptions } from "./api-server-types.ts";
 import { kubernetesProgram } from "./binaries.ts";
 
 export interface ControlPlaneOptions extends Omit<ApiServerOptions, "serviceAccounts"> {

@@ -1,0 +1,154 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  findContainerd,
+  startContainerd,
+  type ContainerdLine,
+  type PrivateContainerd,
+} from "@aeon/standalone";
+import { busyboxImage } from "../busybox-image.ts";
+import { cniPlugins, testCache } from "../launch-containerd.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
+import type { ApiServer } from "./api-server-types.ts";
+import type { ClusterNetwork } from "./cluster-network.ts";
+import { createKubelet, type Kubelet } from "./kubelet.ts";
+import { NodeAgent, type NodeAgentOptions } from "./node-agent.ts";
+import { createNodeNamespace, type NodeNamespace } from "./node-namespace.ts";
+import { pauseImage, pauseImageName } from "./pause-image.ts";
+
+export interface NodeOptions extends NodeAgentOptions {
+  /** Must be among the nodes that the API server was started with. */
+  readonly name: string;
+  /** From 1; decides addresses. */
+  readonly index: number;
+  readonly cluster: ApiServer;
+  readonly network: ClusterNetwork;
+  readonly kubelet?: Readonly<Record<string, unknown>>;
+  readonly containerd?: ContainerdLine;
+  /** Lets the agent be an NRI plugin of containerd. */
+  readonly nri?: boolean;
+  /** OCI layout tars to import beside busybox and pause. */
+  readonly images?: readonly string[];
+}
+
+/** A real node: kubelet, containerd and the agent as its snapshotter, in namespaces of their own. */
+export interface ClusterNode extends AsyncDisposable {
+  readonly name: string;
+  readonly folder: string;
+  readonly namespace: NodeNamespace;
+  readonly containerd: PrivateContainerd;
+  readonly kubelet: Kubelet;
+  /** `http://host:port` of the agent's metrics and health. */
+  readonly metrics: string;
+  /** Path of the agent's admin socket. */
+  readonly adminSocket: string;
+  /** The agent's process id; undefined while it is down. */
+  readonly agentPid: number | undefined;
+  startAgent(): Promise<void>;
+  killAgent(): Promise<void>;
+  /** The end of what the agent wrote. */
+  agentLog(): Promise<string>;
+  /** Everything of the node dies at once, as when its power fails; it stays dead. */
+  kill(): Promise<void>;
+}
+
+/** Starts a node and resolves when the API server calls it Ready. */
+export async function startNode(options: NodeOptions): Promise<ClusterNode> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder(`n${options.index}`));
+  const namespace = stack.use(await createNodeNamespace(options.network, options.index, folder.path));
+  const agent = new NodeAgent(options, folder.path, namespace);
+  stack.defer(() => agent.end("SIGTERM"));
+  await agent.start();
+  const containerd = stack.use(await startRuntime(options, folder.path, namespace));
+  await importImages(options, containerd, folder.path);
+  const kubelet = stack.use(
+    await createKubelet({
+      name: options.name,
+      cluster: options.cluster,
+      namespace,
+      folder: folder.path,
+      runtime: containerd.address,
+      ...(options.kubelet && { config: options.kubelet }),
+    }),
+  );
+  await kubelet.start();
+  const owned = stack.move();
+  return {
+    name: options.name,
+    folder: folder.path,
+    namespace,
+    containerd,
+    kubelet,
+    metrics: `http://${namespace.address}:9464`,
+    adminSocket: agent.paths.admin,
+    get agentPid() {
+      return agent.pid;
+    },
+    startAgent: () => agent.start(),
+    killAgent: () => agent.end("SIGKILL"),
+    agentLog: () => agent.logTail(),
+    async kill() {
+      await Promise.all([kubelet.kill(), agent.end("SIGKILL"), containerd.kill()]);
+      await containerd[Symbol.asyncDispose]();
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function startRuntime(
+  options: NodeOptions,
+  folder: string,
+  namespace: NodeNamespace,
+): Promise<PrivateContainerd> {
+  const cniConfig = join(folder, "cni");
+  await mkdir(cniConfig);
+  await writeFile(
+    join(cniConfig, "10-test.conflist"),
+    JSON.stringify({
+      cniVersion: "0.4.0",
+      name: "test",
+      plugins: [
+        {
+          type: "bridge",
+          bridge: "cni0",
+          isGateway: true,
+          ipMasq: false,
+          ipam: {
+            type: "host-local",
+            dataDir: join(folder, "ipam"),
+            ranges: [[{ subnet: options.network.podSubnet(options.index) }]],
+            routes: [{ dst: "0.0.0.0/0" }],
+          },
+        },
+      ],
+    }),
+  );
+  const line = options.containerd ?? "1.7";
+  return startContainerd({
+    binaries: await findContainerd({ line, cache: testCache }),
+    folder: join(folder, "c"),
+    enter: namespace.enter,
+    proxySnapshotters: [
+      { name: "aeon", address: join(folder, "r/snapshotter.sock"), root: join(folder, "s") },
+    ],
+    cri: {
+      snapshotter: "aeon",
+      sandboxImage: pauseImageName,
+      cniBin: await cniPlugins(),
+      cniConfig,
+    },
+    ...(options.nri !== undefined && { nri: options.nri }),
+  });
+}
+
+async function importImages(
+  options: NodeOptions,
+  containerd: PrivateContainerd,
+  folder: string,
+): Promise<void> {
+  const busybox = await busyboxImage({ file: join(folder, "busybox.tar") });
+  const files = [await pauseImage(folder), busybox.file, ...(options.images ?? [])];
+  for (const file of files)
+    await containerd.ctr(["-n", "k8s.io", "images", "import", "--snapshotter", "aeon", file]);
+}
