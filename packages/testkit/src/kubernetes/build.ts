@@ -1,10 +1,11 @@
-import { access, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { access, cp, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fetchPackageTree, fetchSource, run, withFileLock } from "@aeon/standalone";
+import { fetchPackages, fetchPackageTree, fetchSource, run, withFileLock } from "@aeon/standalone";
 import { Compiler, kubernetesVersion } from "./compiler.ts";
 
 /** The only suite whose sources compile with a kubelet that this kernel's cgroups and containerd 1.7 still serve. */
 const suite = "bookworm";
+
 export interface BuildOptions {
   readonly cache: string;
   readonly onProgress?: (message: string) => void;
@@ -76,7 +77,22 @@ async function unpackSource(work: string, tree: string, options: BuildOptions): 
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
   await run("tar", ["-xf", archive, "-C", partial, "--strip-components=1"], { ...(signal && { signal }) });
+  await mendReflect(partial, options);
   await rename(partial, tree);
+}
+
+/** The release's own copy of this library breaks the memory of programs that Go 1.18 and later compile. */
+async function mendReflect(tree: string, { cache, signal }: BuildOptions): Promise<void> {
+  const [library] = await fetchPackages({
+    cache,
+    suite,
+    packages: ["golang-github-modern-go-reflect2-dev"],
+    ...(signal && { signal }),
+  });
+  const path = "github.com/modern-go/reflect2";
+  const vendored = join(tree, "vendor", path);
+  await rm(vendored, { recursive: true });
+  await cp(join(library?.root ?? "", "usr/share/gocode/src", path), vendored, { recursive: true });
 }
 
 const machinery = ["meta/v1", "../runtime", "../version"].map(
