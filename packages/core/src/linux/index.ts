@@ -6,12 +6,20 @@ export { LinuxError } from "./linux-error.ts";
 export { releaseFreeMemory } from "./memory.ts";
 export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";
 export { attachTreeSync, cloneTreeSync, inMountNamespaceSync, unmountSync } from "./mount-tree.ts";
+export {
+  attachMountSync,
+  cloneMountSync,
+  enterNamespaceSync,
+  makeMountPrivateSync,
+  unshareFileSystemSync,
+} from "./namespace.ts";
 export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";
 export { descriptorPath, type BytePath } from "./path.ts";
 export { signalOnParentDeath } from "./process.ts";
 export { linkDescriptor, renameExchange, renameNoReplace, renameNoReplaceSync } from "./rename.ts";
 export { linuxSelfTest } from "./self-test.ts";
-export { peerCredentials, sendDatagramSync, type PeerCredentials } from "./socket.ts";
+export { netlinkRequestSync, netlinkProtocols } from "./netlink.ts";
+export { listenUnixSync, peerCredentials, sendDatagramSync, type PeerCredentials } from "./socket.ts";
 export { allocate, nextData, nextDataSync, nextHole, nextHoleSync, punch } from "./sparse.ts";
 export {
   deviceNumber,

@@ -9,6 +9,9 @@ const sendto = libcFunction(
 );
 const getsockopt = libcFunction("int getsockopt(int fd, int level, int name, void *value, void *size)");
 
+const bindCall = libcFunction("int bind(int fd, void *address, uint32_t addressSize)");
+const listenCall = libcFunction("int listen(int fd, int backlog)");
+
 const afUnix = 1;
 const datagram = 2;
 const closeOnExec = 0x8_0000;
@@ -31,6 +34,29 @@ export function sendDatagramSync(address: string, data: string): void {
     sendto.sync(address, fd, payload, payload.length, noSignal, target, target.length);
   } finally {
     closeSync(fd);
+  }
+}
+
+const stream = 1;
+
+/**
+ * Listens on a new Unix socket and gives the bare descriptor, which a child process can inherit; unlike a server of
+ * `node:net`, closing it leaves the name. `mode` is what the file gets. Fails with `EADDRINUSE` when the name exists.
+ */
+export function listenUnixSync(path: string, mode: number, backlog = 512): number {
+  const address = socketAddress(path);
+  const fd = socket.sync(path, afUnix, stream | closeOnExec, 0);
+  // Other threads may make files meanwhile: those get fewer permissions, never more.
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    bindCall.sync(path, fd, address, address.length);
+    listenCall.sync(path, fd, backlog);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  } finally {
+    process.umask(umask);
   }
 }
 

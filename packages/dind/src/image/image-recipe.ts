@@ -1,0 +1,90 @@
+/** Names, files and settings of the DinD image. */
+export const defaultSuite = "forky";
+
+/** What dockerd needs and nothing beyond; alternatives that would bring in systemd are named here. */
+export const defaultPackages: readonly string[] = [
+  "docker.io",
+  "systemd-standalone-sysusers",
+  "base-files",
+  "ca-certificates",
+  "coreutils",
+  "dash",
+  "iptables",
+  "nftables",
+  "procps",
+  "xz-utils",
+];
+
+/** Labels of the image's configuration by which the agent knows what is in it. */
+export const imageLabels = {
+  engine: "io.aeon.dind.engine",
+  runc: "io.aeon.dind.runc",
+  sbom: "io.aeon.dind.sbom",
+} as const;
+
+/** Where the bill of materials is in the image. */
+export const sbomPath = "usr/share/aeon/dind.spdx.json";
+
+/** Where the image's first program is. */
+export const initPath = "usr/lib/aeon/dind-init";
+
+/** Files that only people, package managers or compilers need; licences stay. */
+export const pruned: readonly string[] = [
+  "usr/share/man",
+  "usr/share/locale",
+  "usr/share/info",
+  "usr/share/bash-completion",
+  "usr/share/zsh",
+  "usr/share/fish",
+  "usr/share/lintian",
+  "usr/share/debconf",
+  "usr/share/perl5",
+  "usr/share/doc-base",
+  "usr/lib/x86_64-linux-gnu/gconv",
+  "usr/lib/systemd",
+  "etc/init.d",
+  "etc/systemd",
+  "etc/kernel",
+  "etc/apparmor.d",
+];
+
+/** Programs that a program on PATH is a link to; package scripts, which do not run, would make them. */
+export const links: Readonly<Record<string, string>> = {
+  "usr/bin/sh": "dash",
+  "usr/bin/awk": "mawk",
+  "usr/sbin/iptables": "xtables-nft-multi",
+  "usr/sbin/ip6tables": "xtables-nft-multi",
+  "usr/sbin/iptables-save": "xtables-nft-multi",
+  "usr/sbin/ip6tables-save": "xtables-nft-multi",
+  "usr/sbin/iptables-restore": "xtables-nft-multi",
+  "usr/sbin/ip6tables-restore": "xtables-nft-multi",
+};
+
+/** Small files that package scripts would write. */
+export const files: Readonly<Record<string, string>> = {
+  "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+  "etc/group": "root:x:0:\nnogroup:x:65534:\ndocker:x:998:\n",
+  "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+};
+
+/**
+ * First program of the container. On cgroup v2 it moves itself into a leaf, so that the controllers can be passed on
+ * to what dockerd makes beside it; then dockerd runs below an init that reaps.
+ */
+export const initScript = `#!/bin/sh
+set -eu
+root=/sys/fs/cgroup
+if [ -f "$root/cgroup.controllers" ]; then
+  mkdir -p "$root/init"
+  tries=0
+  while [ "$tries" -lt 50 ]; do
+    while read -r pid; do echo "$pid" > "$root/init/cgroup.procs" 2>/dev/null || :; done < "$root/cgroup.procs"
+    enable=""
+    for controller in $(cat "$root/cgroup.controllers"); do enable="$enable +$controller"; done
+    echo "$enable" > "$root/cgroup.subtree_control" 2>/dev/null && break
+    tries=$((tries + 1))
+  done
+fi
+if [ -f /run/aeon/rules.nft ]; then nft -f /run/aeon/rules.nft; fi
+exec docker-init -- dockerd "$@"
+`;

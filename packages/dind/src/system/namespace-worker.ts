@@ -1,0 +1,124 @@
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { errorMessage, linux } from "@aeon/core";
+import { deleteLinkMessage, deleteTableMessage } from "../network/netlink-messages.ts";
+
+/** A mount of M that D gets. */
+export interface MountCopy {
+  /** Below M's root; empty for the whole tree. */
+  readonly source: string;
+  /** Absolute in D; exists. */
+  readonly target: string;
+  readonly recursive: boolean;
+  /** When given, only a file with this inode number is taken. */
+  readonly inode?: string;
+}
+
+/** What a thread does in other namespaces before it ends. */
+export type NamespaceTask =
+  | {
+      readonly kind: "copy-mounts";
+      readonly from: number;
+      readonly to: number;
+      readonly mounts: readonly MountCopy[];
+    }
+  | {
+      readonly kind: "clear-network";
+      readonly pid: number;
+      readonly links: readonly string[];
+      readonly table: string;
+      readonly forward: string;
+    }
+  | { readonly kind: "read-network"; readonly pid: number };
+
+/** What the thread answers. */
+export type NamespaceAnswer =
+  | { readonly ok: true; readonly value: string }
+  | { readonly ok: false; readonly message: string };
+
+const forwardFile = "/proc/sys/net/ipv4/ip_forward";
+/** Errors that say that what should go is gone: ENOENT, ENODEV. */
+const gone = new Set([2, 19]);
+
+function copyMounts({ from, to, mounts }: Extract<NamespaceTask, { kind: "copy-mounts" }>): string {
+  using files = new DisposableStack();
+  const open = (path: string, flags = constants.O_RDONLY): number => keep(openSync(path, flags));
+  const keep = (fd: number): number => {
+    files.defer(() => closeSync(fd));
+    return fd;
+  };
+  const path = linux.openFlags.path;
+  const roots = { from: open(`/proc/${from}/root`, path), to: open(`/proc/${to}/root`, path) };
+  const spaces = { from: open(`/proc/${from}/ns/mnt`), to: open(`/proc/${to}/ns/mnt`) };
+  const below = (directory: number, name: string, flags = 0): number =>
+    keep(
+      linux.openBeneathSync({
+        directory,
+        path: name,
+        flags: path | flags,
+        resolve: linux.resolveFlags.inRoot | linux.resolveFlags.noMagicLinks,
+      }),
+    );
+  linux.unshareFileSystemSync();
+  linux.enterNamespaceSync(spaces.from, "mnt");
+  const clones = mounts.map(({ source, recursive, inode }) => {
+    const origin = source === "" ? roots.from : below(roots.from, source, constants.O_NOFOLLOW);
+    if (inode !== undefined && String(linux.statDescriptorSync(origin).inode) !== inode)
+      throw new Error(`${source} is not the socket that was made there`);
+    const clone = keep(linux.cloneMountSync(origin, { recursive }));
+    linux.makeMountPrivateSync(clone);
+    return clone;
+  });
+  linux.enterNamespaceSync(spaces.to, "mnt");
+  for (const [index, { target }] of mounts.entries())
+    linux.attachMountSync(clones[index] ?? -1, below(roots.to, target), target);
+  return "";
+}
+
+function enterNetwork(pid: number): void {
+  const fd = openSync(`/proc/${pid}/ns/net`, constants.O_RDONLY);
+  try {
+    linux.enterNamespaceSync(fd, "net");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function clearNetwork(task: Extract<NamespaceTask, { kind: "clear-network" }>): string {
+  enterNetwork(task.pid);
+  const failures: string[] = [];
+  const request = (what: string, protocol: number, message: Buffer): void => {
+    const errno = linux.netlinkRequestSync(protocol, message);
+    if (errno !== 0 && !gone.has(errno)) failures.push(`${what}: errno ${errno}`);
+  };
+  for (const name of task.links)
+    request(`link ${name}`, linux.netlinkProtocols.route, deleteLinkMessage(name));
+  request(`table ${task.table}`, linux.netlinkProtocols.netfilter, deleteTableMessage(task.table));
+  if (task.forward !== "") writeFileSync(forwardFile, task.forward);
+  if (failures.length > 0) throw new Error(failures.join("; "));
+  return "";
+}
+
+function run(task: NamespaceTask): string {
+  switch (task.kind) {
+    case "copy-mounts":
+      return copyMounts(task);
+    case "clear-network":
+      return clearNetwork(task);
+    case "read-network":
+      enterNetwork(task.pid);
+      return readFileSync(forwardFile, "utf8").trim();
+  }
+}
+
+function answer(): NamespaceAnswer {
+  try {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by namespaceThread alone
+    return { ok: true, value: run(workerData as NamespaceTask) };
+  } catch (error) {
+    return { ok: false, message: errorMessage(error) };
+  }
+}
+
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+parentPort?.postMessage(answer());
