@@ -84,6 +84,8 @@ function modulesOf(name: string): string {
 export default defineConfig({
   entry: {
     aeon: "src/main.ts",
+    "dind-filter": "../dind/src/filter/main.ts",
+    "namespace-worker": "../dind/src/system/namespace-worker.ts",
     "disk-worker": "../snapshotter/src/overlay/disk-worker.ts",
     "backup-worker": "../rootfs-backup/src/worker/main.ts",
     "process-spawner": "../rootfs-backup/src/worker/process-spawner.ts",

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { connectAgent, fromCall, type AdminClient } from "./client.ts";
+import { connectAgent, connectDind, fromCall, type AdminClient, type DindClient } from "./client.ts";
 import { isOutputFormat, render } from "./format/output.ts";
 import { printable } from "./format/printable.ts";
 import type { Style } from "./format/style.ts";
@@ -48,6 +48,22 @@ export async function askAgent<Value>(
   const { address, timeout } = command.optsWithGlobals<CommonOptions>();
   try {
     return await read(connectAgent(address, timeout));
+  } catch (error) {
+    throw fromCall(error, address);
+  }
+}
+
+/** Starting Docker takes longer than a look at something. */
+const dindMs = 180_000;
+
+/** As {@link askAgent}, of Docker in containers. */
+export async function askDind<Value>(
+  command: Command,
+  read: (client: DindClient) => Promise<Value>,
+): Promise<Value> {
+  const { address, timeout } = command.optsWithGlobals<CommonOptions>();
+  try {
+    return await read(connectDind(address, timeout === 0 ? 0 : Math.max(timeout, dindMs)));
   } catch (error) {
     throw fromCall(error, address);
   }

@@ -1,6 +1,6 @@
 import { codeOfGrpcStatus, errnoOf, toAeonError, AeonError } from "@aeon/core";
-import { admin, errorDetails } from "@aeon/proto";
-import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
+import { admin, dind, errorDetails } from "@aeon/proto";
+import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { errors } from "./errors.ts";
 
@@ -8,17 +8,24 @@ export type AdminClient = Client<typeof admin.AdminService>;
 
 /** A client of the agent behind the socket. It connects with the first call; a call may take `timeoutMs`. */
 export const connectAgent = (address: string, timeoutMs: number): AdminClient =>
-  createClient(
-    admin.AdminService,
-    createConnectTransport({
-      baseUrl: "http://localhost",
-      httpVersion: "1.1",
-      nodeOptions: { socketPath: address },
-      ...(timeoutMs > 0 && { defaultTimeoutMs: timeoutMs }),
-      // Compressing for a peer on the same host only costs time.
-      acceptCompression: [],
-    }),
-  );
+  createClient(admin.AdminService, transport(address, timeoutMs));
+
+/** The part of the agent that runs Docker in containers. */
+export type DindClient = Client<typeof dind.DindService>;
+
+/** As {@link connectAgent}, for Docker in containers. */
+export const connectDind = (address: string, timeoutMs: number): DindClient =>
+  createClient(dind.DindService, transport(address, timeoutMs));
+
+const transport = (address: string, timeoutMs: number): Transport =>
+  createConnectTransport({
+    baseUrl: "http://localhost",
+    httpVersion: "1.1",
+    nodeOptions: { socketPath: address },
+    ...(timeoutMs > 0 && { defaultTimeoutMs: timeoutMs }),
+    // Compressing for a peer on the same host only costs time.
+    acceptCompression: [],
+  });
 
 /** Says any failure of a call in aeon's terms: the agent's own code and reason, or why there is no agent. */
 export function fromCall(error: unknown, address: string): AeonError {

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { CliStreams } from "./cli.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addContainers } from "./commands/containers.ts";
+import { addDind } from "./commands/dind.ts";
 import { addRestores } from "./commands/restore.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addStatus } from "./commands/status.ts";
@@ -51,6 +52,7 @@ export function createProgram(streams: CliStreams): Command {
   addContainers(program, streams);
   addBackup(program, streams);
   addRestores(program, streams);
+  addDind(program, streams);
   addCompletion(program, streams);
   program.hook("preAction", (_root, command) => checkOutput(command));
   return program;

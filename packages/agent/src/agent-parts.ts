@@ -1,5 +1,6 @@
 import { containerRegistry, errorMessage } from "@aeon/core";
 import type { Client } from "@aeon/containerd";
+import { dindService } from "@aeon/dind";
 import { backupService } from "@aeon/rootfs-backup";
 import { snapshotterRuntime } from "@aeon/snapshotter";
 import type { AdminDeps, ContainerdStatus, SocketStatus } from "./admin/index.ts";
@@ -30,6 +31,7 @@ export function adminDeps({ config, host, containerd, sockets }: AgentParts): Ad
     snapshotter: () => host.find(snapshotterRuntime)?.backend,
     containers: () => host.find(containerRegistry),
     backups: () => host.find(backupService),
+    dind: () => host.find(dindService),
   };
 }
 

@@ -26,6 +26,7 @@ const nothingRuns = (folder: string): AdminDeps => ({
   snapshotter: () => undefined,
   containers: () => undefined,
   backups: () => undefined,
+  dind: () => undefined,
 });
 
 interface Running extends AsyncDisposable {

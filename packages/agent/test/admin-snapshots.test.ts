@@ -32,6 +32,7 @@ async function start(): Promise<Running> {
     snapshotter: () => snapshotter,
     containers: () => undefined,
     backups: () => undefined,
+    dind: () => undefined,
   });
   stack.use(await serveAdmin({ path, service, log: silentLogger }));
   const transport = createGrpcTransport({

@@ -21,4 +21,34 @@ export const errors = defineErrors({
     when: "The DinD image is neither in containerd nor in the configured archive.",
     remedy: "Import it with aeonctl dind image import, or name its archive in dind.image-archive.",
   },
+  DIND_NAMESPACE_FAILED: {
+    code: "unavailable",
+    when: "The mount tree or the network of a main container cannot be reached, usually because it is ending.",
+    remedy: "Start it again while the container runs; the kernel must be 5.12 or later.",
+  },
+  DIND_SOCKET_TAKEN: {
+    code: "failed-precondition",
+    when: "Something that aeon did not make is where the Docker socket of a container has to be.",
+    remedy: "Remove /run/docker.sock and /var/run/docker.sock from the image or the volume.",
+  },
+  DIND_FILTER_FAILED: {
+    code: "unavailable",
+    when: "The process that filters Docker's API does not start or does not answer.",
+    remedy: "Read its log, which the message names; aeon tries again.",
+  },
+  DIND_MAIN_NOT_RUNNING: {
+    code: "failed-precondition",
+    when: "Docker is asked for in a container that does not run.",
+    remedy: "Start the container first; `aeonctl containers ls` shows those that are known.",
+  },
+  DIND_NOT_FOUND: {
+    code: "not-found",
+    when: "A container has no DinD container.",
+    remedy: "aeonctl dind ls shows those that there are; aeonctl dind start makes one.",
+  },
+  DIND_DAEMON_FAILED: {
+    code: "unavailable",
+    when: "dockerd does not start or does not answer on its socket.",
+    remedy: "Read the end of its log in the message; aeon starts it again with growing pauses.",
+  },
 });

@@ -1,5 +1,6 @@
 export * as admin from "./gen/aeon/v1/admin_pb.ts";
 export * as containerService from "./gen/aeon/v1/container_service_pb.ts";
+export * as dind from "./gen/aeon/v1/dind_pb.ts";
 export * as errorDetails from "./gen/google/rpc/error_details_pb.ts";
 export * as containers from "./gen/containerd/services/containers/v1/containers_pb.ts";
 export * as content from "./gen/containerd/services/content/v1/content_pb.ts";

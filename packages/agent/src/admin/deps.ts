@@ -1,4 +1,5 @@
 import type { ContainerRegistry, Health, Snapshotter } from "@aeon/core";
+import type { DindService } from "@aeon/dind";
 import type { BackupService } from "@aeon/rootfs-backup";
 
 /** Where a plugin stands in its life. */
@@ -43,4 +44,5 @@ export interface AdminDeps {
   snapshotter(): Snapshotter | undefined;
   containers(): ContainerRegistry | undefined;
   backups(): BackupService | undefined;
+  dind(): DindService | undefined;
 }

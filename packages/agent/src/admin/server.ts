@@ -1,14 +1,17 @@
 import type { AeonError, Logger } from "@aeon/core";
-import { admin } from "@aeon/proto";
+import { admin, dind } from "@aeon/proto";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { errorInterceptor } from "./connect-error.ts";
 import { serveHttp, type HttpHandler } from "./http-server.ts";
+import type { DindServiceFunctions } from "./dind.ts";
 import type { AdminServiceFunctions } from "./service.ts";
 
 export interface AdminServerOptions {
   /** Absolute path of the socket; its folder exists. */
   readonly path: string;
   readonly service: AdminServiceFunctions;
+  /** Docker in containers; left out in tests of the rest. */
+  readonly dindService?: DindServiceFunctions;
   readonly log: Logger;
 }
 
@@ -24,7 +27,7 @@ const severe: ReadonlySet<string> = new Set([
 
 /** Answers the admin API as gRPC, gRPC-Web and Connect; streams end when the signal is aborted. */
 export function adminHandler(
-  { service, log }: Omit<AdminServerOptions, "path">,
+  { service, dindService, log }: Omit<AdminServerOptions, "path">,
   signal: AbortSignal,
 ): HttpHandler {
   const report = (method: string, error: AeonError): void => {
@@ -33,7 +36,10 @@ export function adminHandler(
     else log.debug(facts, "admin call refused");
   };
   return connectNodeAdapter({
-    routes: (router) => router.service(admin.AdminService, service),
+    routes: (router) => {
+      router.service(admin.AdminService, service);
+      if (dindService !== undefined) router.service(dind.DindService, dindService);
+    },
     interceptors: [errorInterceptor(report)],
     readMaxBytes: maxRequestBytes,
     // Compressing for a peer on the same host only costs time.

@@ -13,11 +13,12 @@ export const adminPlugin = (path: string, deps: AdminDeps) =>
       return serveHttp(path, (signal) =>
         lazyHandler(
           async () => {
-            const [{ adminService }, { adminHandler }] = await Promise.all([
+            const [{ adminService }, { dindAdmin }, { adminHandler }] = await Promise.all([
               import("../admin/service.ts"),
+              import("../admin/dind.ts"),
               import("../admin/server.ts"),
             ]);
-            return adminHandler({ service: adminService(deps), log }, signal);
+            return adminHandler({ service: adminService(deps), dindService: dindAdmin(deps), log }, signal);
           },
           (error) => log.error({ error }, "admin API cannot be loaded"),
         ),

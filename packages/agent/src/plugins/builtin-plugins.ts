@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin, SnapshotHook } from "@aeon/core";
+import { dindPlugin } from "@aeon/dind";
 import { hooksPlugin } from "@aeon/hooks-runtime";
 import { backupPlugin, startGuard, type DefaultPolicy, type StartGuardOptions } from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
@@ -14,7 +15,7 @@ const backup = backupPlugin(
 );
 
 /** The plugins that come with the agent and have a table in the configuration; the snapshotter is the first. */
-export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, backup, hooksPlugin];
+export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, backup, hooksPlugin, dindPlugin];
 
 /** Plugins without which no writable snapshot may be removed, since they might have to keep its content. */
 export const keepersOf = (plugins: readonly ConfiguredPlugin[]): readonly string[] =>

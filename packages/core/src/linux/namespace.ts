@@ -66,5 +66,13 @@ export function makeMountPrivateSync(mount: number): void {
   const attributes = Buffer.alloc(32);
   attributes.writeBigUInt64LE(BigInt(propagationPrivate), 16);
   const flags = emptyPath | recursive;
-  mountSetattr.sync("mount tree", numbers.mountSetattr, mount, cString(""), flags, attributes, attributes.length);
+  mountSetattr.sync(
+    "mount tree",
+    numbers.mountSetattr,
+    mount,
+    cString(""),
+    flags,
+    attributes,
+    attributes.length,
+  );
 }

@@ -81,7 +81,14 @@ const versionOf = (packages: readonly DebianPackage[], name: string): string =>
 
 /** One tar whose bytes depend on the tree alone. Everything belongs to root, and nothing is set-id: D needs neither. */
 async function packTree(root: string, file: string, epoch: number, signal?: AbortSignal): Promise<void> {
-  const fixed = ["--sort=name", `--mtime=@${epoch}`, "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"];
+  const fixed = [
+    "--sort=name",
+    `--mtime=@${epoch}`,
+    "--owner=0",
+    "--group=0",
+    "--numeric-owner",
+    "--format=gnu",
+  ];
   const args = [...fixed, "--mode=ug-s", "--create", "--file", file, "--directory", root, "."];
   await runProgram("tar", args, { timeoutMs: 600_000, ...(signal && { signal }) });
 }

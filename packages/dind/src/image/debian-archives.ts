@@ -26,7 +26,10 @@ export async function fetchDebianArchives(request: ArchiveRequest): Promise<void
     await writeFile(join(root, "status"), "");
     await writeFile(join(root, "sources.list"), (await sourceLines(suite, signal)).join("\n") + "\n");
     const apt = (...args: string[]): Promise<string> =>
-      runProgram("apt-get", [...aptOptions(root), ...args], { timeoutMs: 900_000, ...(signal && { signal }) });
+      runProgram("apt-get", [...aptOptions(root), ...args], {
+        timeoutMs: 900_000,
+        ...(signal && { signal }),
+      });
     await apt("update");
     await apt("install", "--yes", "--no-install-recommends", "--download-only", ...packages);
     const archives = join(root, "cache", "archives");
@@ -45,7 +48,13 @@ async function sourceLines(suite: string, signal: AbortSignal | undefined): Prom
   const own = /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(release)?.[1];
   const listed = await runProgram(
     "apt-get",
-    ["indextargets", "--no-release-info", "--format", "$(SITE) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+    [
+      "indextargets",
+      "--no-release-info",
+      "--format",
+      "$(SITE) $(RELEASE) $(COMPONENT)",
+      "Created-By: Packages",
+    ],
     signal && { signal },
   );
   const aliases = new Set([own, "stable", "oldstable", "testing", "unstable", "sid"]);

@@ -73,6 +73,7 @@ export const files: Readonly<Record<string, string>> = {
  */
 export const initScript = `#!/bin/sh
 set -eu
+exec >/run/aeon/dockerd.log 2>&1
 root=/sys/fs/cgroup
 if [ -f "$root/cgroup.controllers" ]; then
   mkdir -p "$root/init"
@@ -86,5 +87,10 @@ if [ -f "$root/cgroup.controllers" ]; then
   done
 fi
 if [ -f /run/aeon/rules.nft ]; then nft -f /run/aeon/rules.nft; fi
-exec docker-init -- dockerd "$@"
+# The pod's own limit on packet sizes is that of networks inside it.
+device=$(awk '$2 == "00000000" {print $1; exit}' /proc/net/route)
+mtu=$(cat "/sys/class/net/\${device:-lo}/mtu" 2>/dev/null || echo 1500)
+[ "$mtu" -le 9000 ] || mtu=1500
+[ "$#" -gt 0 ] || exit 64
+exec docker-init -- dockerd "--mtu=$mtu" "--default-network-opt=bridge=com.docker.network.driver.mtu=$mtu" "$@"
 `;

@@ -20,5 +20,7 @@ test.each([
 });
 
 test("an unknown version is refused, and the message names what would do", () => {
-  expect(() => requireFixes("runc", undefined, "image x")).toThrow(/image x: runc of unknown version.*1\.3\.3 or later/);
+  expect(() => requireFixes("runc", undefined, "image x")).toThrow(
+    /image x: runc of unknown version.*1\.3\.3 or later/,
+  );
 });

@@ -47,14 +47,19 @@ export const versionFloors: Readonly<Record<EnginePart, Floor>> = {
 export function hasFixes(part: EnginePart, version: string): boolean {
   const { upstream, lines } = versionFloors[part];
   if (compareDebianVersions(version, upstream) >= 0) return true;
-  return lines.some(({ line, fixed }) => version.startsWith(line) && compareDebianVersions(version, fixed) >= 0);
+  return lines.some(
+    ({ line, fixed }) => version.startsWith(line) && compareDebianVersions(version, fixed) >= 0,
+  );
 }
 
 /** Throws `DIND_ENGINE_OUTDATED` for a version without the fixes, and for one that is not known. */
 export function requireFixes(part: EnginePart, version: string | undefined, where: string): void {
   if (version !== undefined && hasFixes(part, version)) return;
   const { fixes, upstream, lines } = versionFloors[part];
-  const accepted = [`${upstream} or later`, ...lines.map(({ fixed, line }) => `${fixed} or later of ${line}*`)];
+  const accepted = [
+    `${upstream} or later`,
+    ...lines.map(({ fixed, line }) => `${fixed} or later of ${line}*`),
+  ];
   throw errors.DIND_ENGINE_OUTDATED(
     `${where}: ${part} ${version ?? "of unknown version"} lacks fixes for ${fixes.join(", ")}; accepted are ${accepted.join("; ")}`,
     { details: { part, version: version ?? "" } },

@@ -16,6 +16,8 @@ export async function inNamespaces(task: NamespaceTask): Promise<string> {
     name: "aeon-namespace",
     resourceLimits: limits,
     workerData: task,
+    // Descriptors are closed by who opened them; some come from calls that Node does not know.
+    trackUnmanagedFds: false,
   });
   const exited = once(worker, "exit");
   const first = await Promise.race([once(worker, "message"), exited.then(() => undefined)]);

@@ -105,7 +105,7 @@ function run(task: NamespaceTask): string {
       return copyMounts(task);
     case "clear-network":
       return clearNetwork(task);
-    case "read-network":
+    default:
       enterNetwork(task.pid);
       return readFileSync(forwardFile, "utf8").trim();
   }

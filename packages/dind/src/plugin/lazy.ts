@@ -1,0 +1,12 @@
+import type { ControllerOptions, DindController } from "../controller/controller.ts";
+import type { BuiltDindImage, DindImageOptions } from "../image/build-dind-image.ts";
+
+/** Builds the image that DinD containers run; see {@link DindImageOptions}. Loaded when it is called. */
+export async function buildDindImage(options: DindImageOptions): Promise<BuiltDindImage> {
+  return (await import("../image/build-dind-image.ts")).buildDindImage(options);
+}
+
+/** Runs DinD containers without an agent; takes up what an earlier process left. Loaded when it is called. */
+export async function openDindController(options: ControllerOptions): Promise<DindController> {
+  return (await import("../controller/controller.ts")).DindController.open(options);
+}

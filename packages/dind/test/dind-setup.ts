@@ -1,0 +1,96 @@
+import { createReadStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { connect, type Client, type CreateContainerOptions, type Task } from "@aeon/containerd";
+import { Lifetime, silentLogger } from "@aeon/core";
+import { launchContainerd, temporaryFolder, type PrivateContainerd } from "@aeon/testkit";
+import {
+  openDindController,
+  type ControllerOptions,
+  type DindController,
+  type DindSettings,
+} from "../src/index.ts";
+import { dindArchive, dindImage, dockerClientImage } from "./docker-images.ts";
+
+export const settings: DindSettings = {
+  image: dindImage,
+  diskLimit: 2 * 1024 ** 3,
+  network: "bridge",
+  addressPool: "172.29.0.0/16",
+  registryMirrors: [],
+  insecureRegistries: [],
+  policyFile: undefined,
+  idleMs: 0,
+  debug: false,
+};
+
+/** A containerd with main containers' image, and controllers on it. */
+export interface Setup extends AsyncDisposable {
+  readonly containerd: PrivateContainerd;
+  readonly client: Client;
+  readonly folder: string;
+  /** Starts a main container that sleeps. */
+  main(id: string, options?: Partial<CreateContainerOptions>): Promise<Task>;
+  /** Runs a command in it; fails unless its exit code is the expected one. */
+  exec(task: Task, args: readonly string[], expected?: number): Promise<string>;
+  controller(options?: Partial<ControllerOptions>): Promise<DindController>;
+}
+
+export async function setUp(): Promise<Setup> {
+  const life = new Lifetime();
+  try {
+    const folder = life.use(await temporaryFolder("d"));
+    const containerd = life.use(await launchContainerd());
+    const client = life.use(await connect({ address: containerd.address }));
+    const image = await dockerClientImage(join(folder.path, "main.tar"));
+    await client.import(createReadStream(join(folder.path, "main.tar")), { unpack: "overlayfs" });
+    const archive = await dindArchive();
+    return {
+      containerd,
+      client,
+      folder: folder.path,
+      async main(id, options = {}) {
+        const container = await client.createContainer(id, { image, args: ["sleep", "100000"], ...options });
+        const task = await container.newTask();
+        await task.start();
+        return task;
+      },
+      exec,
+      async controller(options = {}) {
+        const root = join(folder.path, "root");
+        await mkdir(root, { recursive: true });
+        return openDindController({
+          client,
+          root,
+          state: join(folder.path, "s"),
+          snapshotter: "overlayfs",
+          imageArchive: archive,
+          log: { ...silentLogger, warn: (...facts: unknown[]) => console.warn(...facts) },
+          settings: () => settings,
+          request: () => undefined,
+          isOurs: () => true,
+          ...options,
+        });
+      },
+      [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await life[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function exec(task: Task, args: readonly string[], expected = 0): Promise<string> {
+  const out = new PassThrough();
+  const output = text(out);
+  const child = await task.exec({ args, stdout: out, stderr: out });
+  await child.start();
+  const { code } = await child.wait();
+  await child.delete();
+  out.end();
+  const said = await output;
+  if (code !== expected) throw new Error(`${args.join(" ")} ended with ${code}: ${said}`);
+  return said;
+}
