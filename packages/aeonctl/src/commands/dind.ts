@@ -6,6 +6,8 @@ import { errors } from "../errors.ts";
 import { dindSettingTable, dindSettingView, dindTable, dindView, type DindView } from "../views/dind.ts";
 import { addDindImage } from "./dind-image.ts";
 
+const names = (views: readonly DindView[]): readonly string[] => views.map(({ container }) => container);
+
 interface MainOptions {
   readonly namespace: string;
 }
@@ -21,8 +23,6 @@ export function addDind(program: Command, streams: CliStreams): void {
     .option("-q, --quiet", "print only ids of the containers, one per line", false)
     .action(async (_options: object, self: Command) => {
       const { dinds } = await askDind(self, (client) => client.listDinds({}));
-      const names = (views: readonly DindView[]): readonly string[] =>
-        views.map(({ container }) => container);
       await print(streams, self, dinds.map(dindView), { table: dindTable, names });
     });
   addExamples(ls, [["aeonctl dind ls", "all of them"]]);

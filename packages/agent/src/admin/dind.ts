@@ -1,6 +1,6 @@
 import { containerId, namespace } from "@aeon/core";
 import type { DindService } from "@aeon/dind";
-import { dind } from "@aeon/proto";
+import type { dind } from "@aeon/proto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { AdminDeps } from "./deps.ts";
@@ -36,9 +36,11 @@ export function dindAdmin(deps: Pick<AdminDeps, "dind">): DindServiceFunctions {
       dind: message(await service().restart(mainOf(main), signal)),
     }),
     showDindConfig: async ({ main }) => ({
-      settings: (await service().showConfig(mainOf(main))).map(({ value, ...setting }) => ({
-        ...setting,
+      settings: (await service().showConfig(mainOf(main))).map(({ key, value, source, live }) => ({
+        key,
         value: JSON.stringify(value),
+        source,
+        live,
       })),
     }),
     importDindImage: (request, { signal }) =>

@@ -100,15 +100,10 @@ function clearNetwork(task: Extract<NamespaceTask, { kind: "clear-network" }>): 
 }
 
 function run(task: NamespaceTask): string {
-  switch (task.kind) {
-    case "copy-mounts":
-      return copyMounts(task);
-    case "clear-network":
-      return clearNetwork(task);
-    default:
-      enterNetwork(task.pid);
-      return readFileSync(forwardFile, "utf8").trim();
-  }
+  if (task.kind === "copy-mounts") return copyMounts(task);
+  if (task.kind === "clear-network") return clearNetwork(task);
+  enterNetwork(task.pid);
+  return readFileSync(forwardFile, "utf8").trim();
 }
 
 function answer(): NamespaceAnswer {
