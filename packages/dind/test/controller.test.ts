@@ -5,11 +5,8 @@ import { listProcesses } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 
-const command = [
-  process.execPath,
-  "--conditions=@aeon/source",
-  new URL("./pass-through.ts", import.meta.url).pathname,
-];
+const filter = process.env["AEON_TEST_FILTER"] ?? new URL("./pass-through.ts", import.meta.url).pathname;
+const command = [process.execPath, "--conditions=@aeon/source", filter];
 const signal = AbortSignal.timeout(400_000);
 let setup: Setup;
 let controller: DindController;

@@ -295,7 +295,6 @@ export class DindController implements AsyncDisposable {
       await this.#end(record, live, { kindly: false });
       const settings = this.#options.settings(info, main.namespace);
       await mkdir(live.places.state, { recursive: true, mode: 0o700 });
-      live.wakeUp?.release();
       const filter = this.#ensureFilter(main, process, live, settings);
       // Awaited later; a failure before must not be an unhandled one.
       filter.catch(() => {});

@@ -29,7 +29,7 @@ export function daemonFlags(settings: DindSettings): readonly string[] {
   const { addressPool } = settings;
   const address = addressPool.replace(/\d+\/\d+$/, "1/24");
   return [
-    "--host=unix:///run/aeon/docker.sock",
+    "--host=unix:///run/aeon/dockerd.sock",
     "--iptables=false",
     "--ip6tables=false",
     "--storage-driver=overlay2",

@@ -22,6 +22,8 @@ export interface Places {
   readonly config: string;
   /** dockerd's own socket as the host sees it. */
   readonly upstream: string;
+  /** Where dockerd makes it; it moves to `upstream` once it serves, so that clients never meet one that does not. */
+  readonly starting: string;
   readonly filterConfig: string;
   readonly filterControl: string;
   readonly filterState: string;
@@ -42,7 +44,6 @@ export const inside = {
   mainRoot: "/mainroot",
   pins: "/run/aeon-pins",
   filtered: "/run/aeon/filtered",
-  socket: "/run/aeon/docker.sock",
 } as const;
 
 /** Labels of D's record in containerd that tie it to its main container. */
@@ -65,6 +66,7 @@ export function placesOf(
     run: join(state, "run"),
     config: join(state, "etc"),
     upstream: join(state, "run", "docker.sock"),
+    starting: join(state, "run", "dockerd.sock"),
     filterConfig: join(state, "filter.json"),
     filterControl: join(state, "control.sock"),
     filterState: join(root, "filter"),

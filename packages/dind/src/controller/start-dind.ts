@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAeonError } from "@aeon/core";
 import type { Client, Task } from "@aeon/containerd";
@@ -71,19 +71,20 @@ export async function startDind(request: StartRequest): Promise<Task> {
       },
     ],
   });
-  await rm(places.upstream, { force: true });
+  await rm(places.starting, { force: true });
   // Restart policies begin containers as soon as dockerd runs: their files have to be pinned before.
   const { mainRoot, pins } = inside;
   await new FilterControl(places.filterControl).setDaemon({ pid: task.pid, mainRoot, pinFolder: pins });
   await task.start({ signal });
   await untilServing(task, places, signal);
+  await rename(places.starting, places.upstream);
   return task;
 }
 
 async function untilServing(task: Task, places: Places, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + readyMs;
   for (;;) {
-    const reason = await ping(places.upstream);
+    const reason = await ping(places.starting);
     if (reason === undefined) return;
     const state = await task.status({ signal }).catch(() => undefined);
     if (state?.state === "running" && Date.now() < deadline) {

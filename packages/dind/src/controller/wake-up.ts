@@ -1,9 +1,12 @@
 import { rm } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { linux } from "@aeon/core";
 
 /** Connections that wait at most for a DinD container to come up; more are refused. */
 const mostWaiting = 64;
+/** Milliseconds for connections that the kernel has taken already when the real socket is in place. */
+const lateMs = 200;
 
 /**
  * Stands in for a dockerd that does not run yet: listens where it will, calls `wake` at the first connection, and
@@ -14,14 +17,16 @@ export class WakeUp implements AsyncDisposable {
   readonly #waiting = new Set<Socket>();
   readonly #path: string;
   #woken = false;
+  #served = false;
 
   private constructor(path: string, wake: () => void) {
     this.#path = path;
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
+      client.on("error", () => client.destroy());
       if (this.#waiting.size >= mostWaiting) return void client.destroy();
+      if (this.#served) return this.#connect(client);
       this.#waiting.add(client);
       client.once("close", () => this.#waiting.delete(client));
-      client.on("error", () => client.destroy());
       if (!this.#woken) {
         this.#woken = true;
         wake();
@@ -33,30 +38,30 @@ export class WakeUp implements AsyncDisposable {
   static async listen(path: string, wake: () => void): Promise<WakeUp> {
     const made = new WakeUp(path, wake);
     await rm(path, { force: true });
-    made.#server.listen(path);
+    // Closing a server that listens by path would remove what is there then: dockerd's socket.
+    made.#server.listen({ fd: linux.listenUnixSync(path, 0o600) });
     await once(made.#server, "listening");
     return made;
   }
 
-  /** Stops listening, which frees the path for dockerd; those that wait go on waiting. */
-  release(): void {
-    if (this.#server.listening) this.#server.close();
+  /** Connects those that wait to the dockerd whose socket has taken this one's place, and ends. */
+  handOver(): void {
+    this.#served = true;
+    for (const client of this.#waiting) this.#connect(client);
+    setTimeout(() => this.#server.close(), lateMs).unref();
   }
 
-  /** Connects those that wait to the dockerd that now serves. */
-  handOver(): void {
-    for (const client of this.#waiting) {
-      const upstream = connect({ path: this.#path, allowHalfOpen: true });
-      upstream.on("error", () => client.destroy());
-      client.once("close", () => upstream.destroy());
-      upstream.once("close", () => client.destroy());
-      client.pipe(upstream);
-      upstream.pipe(client);
-    }
+  #connect(client: Socket): void {
+    const upstream = connect({ path: this.#path, allowHalfOpen: true });
+    upstream.on("error", () => client.destroy());
+    client.once("close", () => upstream.destroy());
+    upstream.once("close", () => client.destroy());
+    client.pipe(upstream);
+    upstream.pipe(client);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.release();
+    this.#server.close();
     for (const client of this.#waiting) client.destroy();
   }
 }
