@@ -1,5 +1,5 @@
 export type { ControllerOptions, DindController, DindState, DindStatus } from "./controller/controller.ts";
-export type * from "./filter/filter-config.ts";
+export * from "./filter/filter-config.ts";
 export type { DindSettings } from "./controller/dind-settings.ts";
 export { errors } from "./errors.ts";
 export type { BuiltDindImage, DindImageOptions } from "./image/build-dind-image.ts";

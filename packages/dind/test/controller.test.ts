@@ -5,8 +5,6 @@ import { listProcesses } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 
-const filter = process.env["AEON_TEST_FILTER"] ?? new URL("./pass-through.ts", import.meta.url).pathname;
-const command = [process.execPath, "--conditions=@aeon/source", filter];
 const signal = AbortSignal.timeout(400_000);
 let setup: Setup;
 let controller: DindController;
@@ -18,7 +16,7 @@ const mib = 1024 * 1024;
 
 beforeAll(async () => {
   setup = await setUp();
-  controller = await setup.controller({ filterCommand: command });
+  controller = await setup.controller();
   first = await setup.main("one", { resources: { memory: { limit: 700 * mib } } });
   second = await setup.main("two");
   await controller.start(one, signal);
@@ -143,7 +141,7 @@ test("a dockerd that dies is started again", async () => {
 test("an agent that starts finds what the last one left and goes on with it", async () => {
   const before = await controller.status(two);
   await controller[Symbol.asyncDispose]();
-  controller = await setup.controller({ filterCommand: command });
+  controller = await setup.controller();
   await expect
     .poll(() => controller.list().find(({ id }) => id === "two")?.state, { timeout: 30_000, interval: 100 })
     .toBe("running");
