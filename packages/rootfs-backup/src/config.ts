@@ -101,7 +101,7 @@ export const backupConfig = v.strictObject({
   ),
   "compression-level": v.optional(
     v.pipe(whole(1, 19), v.description("zstd level of packed layers, 1 to 19")),
-    2,
+    3,
   ),
   encryption: v.optional(
     v.strictObject({

@@ -1,4 +1,4 @@
-import { fsyncSync, write as writeCallback } from "node:fs";
+import { fdatasync as fdatasyncCallback, fsyncSync, write as writeCallback } from "node:fs";
 import { promisify } from "node:util";
 import { linux } from "@aeon/core";
 import { FrameCompressor, type CompressedFrame } from "./frame-compressor.ts";
@@ -6,9 +6,12 @@ import type { FramePlace, SealedFrames } from "./frame-format.ts";
 import type { FrameIndexWriter } from "./frame-index.ts";
 
 const write = promisify(writeCallback);
+const fdatasync = promisify(fdatasyncCallback);
 
 /** Uncompressed bytes of a full frame of a layer. */
 const layerFrameSize = 4 * 1024 * 1024;
+/** Bytes written between two flushes on the way, so that little is left to wait for at the end. */
+const flushEvery = 64 * 1024 * 1024;
 /** Entries up to this size, header included, are not cut by the end of a frame. */
 export const keptTogether = 1024 * 1024;
 
@@ -54,6 +57,8 @@ export class FrameWriter implements AsyncDisposable {
   #frames = 0;
   #rawSize = 0;
   #size = 0;
+  #unflushed = 0;
+  #flushing: Promise<void> | undefined;
 
   constructor(fd: number, options: FrameWriterOptions) {
     this.#fd = fd;
@@ -126,6 +131,8 @@ export class FrameWriter implements AsyncDisposable {
     // Frames are started when more is to come, so there is a last one.
     if (this.#used > 0) this.#startFrame(true);
     while (this.#inFlight.length > 0) await this.#oldest();
+    // What failed to reach the disk is told only once, to whoever flushes.
+    await this.#flushing;
     fsyncSync(this.#fd);
     const [digest, diffId] = [await this.#stored.digest(), await this.#raw.digest()];
     return {
@@ -138,7 +145,7 @@ export class FrameWriter implements AsyncDisposable {
 
   /** Ends the work that is under way, so that the file can be closed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#inFlight);
+    await Promise.allSettled([...this.#inFlight, this.#flushing]);
     this.#compressor[Symbol.dispose]();
   }
 
@@ -178,6 +185,16 @@ export class FrameWriter implements AsyncDisposable {
   async #write(bytes: Buffer): Promise<void> {
     for (let written = 0; written < bytes.length;)
       written += (await write(this.#fd, bytes, written, bytes.length - written, null)).bytesWritten;
+    this.#unflushed += bytes.length;
+    if (this.#unflushed >= flushEvery) this.#flushOnTheWay();
+  }
+
+  #flushOnTheWay(): void {
+    this.#unflushed = 0;
+    const flushing = Promise.all([this.#flushing, fdatasync(this.#fd)]).then(() => {});
+    // Handled where it is awaited.
+    flushing.catch(() => {});
+    this.#flushing = flushing;
   }
 
   async #oldest(): Promise<void> {
