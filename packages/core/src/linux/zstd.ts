@@ -11,7 +11,20 @@ const compress = libcFunction(
 const bound = libcFunction("size_t ZSTD_compressBound(size_t size)");
 
 /** zstd.h: stable numbers. */
-const parameters = { level: 100, checksum: 201 } as const;
+const parameters = {
+  level: 100,
+  windowLog: 101,
+  hashLog: 102,
+  minMatch: 105,
+  checksum: 201,
+} as const;
+
+/** What a level stands for is otherwise the library's choice (`ZSTD_cParameter`). */
+export interface ZstdTuning {
+  readonly windowLog: number;
+  readonly hashLog: number;
+  readonly minMatch: number;
+}
 
 /**
  * A compression context of the zstd library inside of Node. Unlike node:zlib it keeps its tables and lets the
@@ -25,11 +38,14 @@ export class ZstdContext implements Disposable {
   }
 
   /** Undefined when this Node does not export its zstd. Frames carry a checksum and their size. */
-  static create(level: number): ZstdContext | undefined {
+  static create(level: number, tuning?: ZstdTuning): ZstdContext | undefined {
     if (![create, free, setParameter, compress, bound].every(isThere)) return undefined;
     const context = create.sync("zstd");
     setParameter.sync("zstd", context, parameters.level, level);
     setParameter.sync("zstd", context, parameters.checksum, 1);
+    if (tuning !== undefined)
+      for (const name of ["windowLog", "hashLog", "minMatch"] as const)
+        setParameter.sync("zstd", context, parameters[name], tuning[name]);
     return new ZstdContext(context);
   }
 

@@ -16,6 +16,14 @@ interface Slot {
 }
 
 /**
+ * Level 3 for frames of a few megabytes: the matcher of level 2 with the whole frame as its window and a larger table
+ * finds as much as level 3's own, which searches twice, in three quarters of its time.
+ */
+const tunings: ReadonlyMap<number, { readonly base: number; readonly tuning: linux.ZstdTuning }> = new Map([
+  [3, { base: 2, tuning: { windowLog: 22, hashLog: 17, minMatch: 6 } }],
+]);
+
+/**
  * Makes zstd frames with checksum and size on threads of libuv's pool. One context and output per frame at work are
  * kept, so that steady work allocates nothing.
  */
@@ -45,7 +53,8 @@ export class FrameCompressor implements Disposable {
   }
 
   #newSlot(): Slot | undefined {
-    const context = linux.ZstdContext.create(this.#level);
+    const tuned = tunings.get(this.#level);
+    const context = linux.ZstdContext.create(tuned?.base ?? this.#level, tuned?.tuning);
     if (context === undefined) return undefined;
     const slot = { context, output: Buffer.allocUnsafeSlow(linux.ZstdContext.bound(this.#frameSize)) };
     this.#slots.push(slot);
@@ -55,8 +64,17 @@ export class FrameCompressor implements Disposable {
   /** For a Node that does not export its zstd; equal input gives equal bytes there, though not the same as here. */
   #withZlib(frame: Buffer): Promise<Buffer> {
     // Node's types lack `pledgedSrcSize`, which writes the size into the frame's header.
+    const tuned = tunings.get(this.#level);
     const options = {
-      params: { [constants.ZSTD_c_compressionLevel]: this.#level, [constants.ZSTD_c_checksumFlag]: 1 },
+      params: {
+        [constants.ZSTD_c_compressionLevel]: tuned?.base ?? this.#level,
+        [constants.ZSTD_c_checksumFlag]: 1,
+        ...(tuned !== undefined && {
+          [constants.ZSTD_c_windowLog]: tuned.tuning.windowLog,
+          [constants.ZSTD_c_hashLog]: tuned.tuning.hashLog,
+          [constants.ZSTD_c_minMatch]: tuned.tuning.minMatch,
+        }),
+      },
       pledgedSrcSize: frame.length,
       chunkSize: this.#frameSize,
     };
