@@ -6,6 +6,7 @@ import { hooksPlugin } from "@aeon/hooks-runtime";
 import { backupPlugin, startGuard, type DefaultPolicy, type StartGuardOptions } from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
 import type { ConfiguredPlugin } from "../config/agent-configuration.ts";
+import { containerServicePlugin } from "../container-service/plugin.ts";
 
 /** In the bundle the program for backup's worker processes lies beside the agent's. */
 const bundledWorker = join(import.meta.dirname, "backup-worker.js");
@@ -16,6 +17,12 @@ const backup = backupPlugin(
 
 /** The plugins that come with the agent and have a table in the configuration; the snapshotter is the first. */
 export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, backup, hooksPlugin, dindPlugin];
+export const builtinPlugins: readonly Plugin[] = [
+  snapshotterPlugin,
+  backup,
+  hooksPlugin,
+  containerServicePlugin,
+];
 
 /** Plugins without which no writable snapshot may be removed, since they might have to keep its content. */
 export const keepersOf = (plugins: readonly ConfiguredPlugin[]): readonly string[] =>
