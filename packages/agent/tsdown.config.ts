@@ -81,7 +81,7 @@ function modulesOf(name: string): string {
 }
 
 /** The agent and the programs it starts, with everything they need, so that the folder can be copied to a host. */
-export default defineConfig({
+const agent = defineConfig({
   entry: {
     aeon: "src/main.ts",
     "dind-filter": "../dind/src/filter/main.ts",
@@ -112,3 +112,24 @@ export default defineConfig({
   plugins: [withoutLazyProperties(), withoutUnused(), escapeNonAscii()],
   hooks: { "build:done": ({ options }) => finish(options.outDir) },
 });
+
+/** The program for containers: one file, which the agent copies to where they mount it. */
+const podCli = defineConfig({
+  entry: { "pod-cli": "../aeonctl/src/pod/main.ts" },
+  outDir: "dist/bin",
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  dts: false,
+  clean: false,
+  minify: true,
+  hash: false,
+  fixedExtension: false,
+  deps: { alwaysBundle: [/.*/], onlyBundle: false },
+  inputOptions: {
+    resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] },
+    treeshake: { moduleSideEffects: false },
+  },
+});
+
+export default [agent, podCli];

@@ -39,4 +39,8 @@ const byCode: Partial<Record<ErrorCode, number>> = {
   canceled: exitCodes.interrupted,
 };
 
+/** The exit code of Connect's name of a code, such as `not_found`. */
+export const exitCodeOfName = (name: string): number =>
+  new Map<string, number>(Object.entries(byCode)).get(name.replaceAll("_", "-")) ?? exitCodes.failure;
+
 export const exitCodeOf = (code: ErrorCode): number => byCode[code] ?? exitCodes.failure;

@@ -47,6 +47,7 @@ test("starts, serves its pages and sockets, stops on SIGTERM and leaves nothing"
     "snapshotter",
     "backup",
     "hooks",
+    "container-service",
     "linux",
     "http",
     "admin",

@@ -40,7 +40,7 @@ export interface ServiceCall<Params> {
   /** Names the call in it. */
   readonly log: Logger;
   /** Tells the caller how far the work is; does nothing when it did not ask for a stream. */
-  progress(progress: ServiceProgress): void;
+  readonly progress: (progress: ServiceProgress) => void;
 }
 
 /** A protobuf message type, such as a generated `BackupListSchema`. */

@@ -295,6 +295,8 @@ async function start(
   life.use(context.snapshotHooks.register(captureHook({ capturer, bindings, restarts, metrics, log })));
   life.use(context.snapshotHooks.register(restoreHook({ restorer, bindings, metrics })));
   context.provide(backupService, backups);
+  const { backupContainerService } = await import("./container-service.ts");
+  context.containerServices.register(backupContainerService(backups));
   watchHealth(context, { records, staging, strangers, limit: config["staging-limit"] });
   if (freezer !== undefined) context.health("freezer", () => freezer.health());
   life.every(metricsIntervalMs, () => metrics.queue(records, now()));

@@ -1,5 +1,5 @@
 import {
-  AeonError,
+  type AeonError,
   toAeonError,
   type ContainerCaller,
   type ContainerService,

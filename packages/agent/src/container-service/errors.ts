@@ -48,6 +48,11 @@ export const errors = defineErrors({
     when: "The API server cannot be asked about a token.",
     remedy: "Try again; `aeonctl status` on the node says why there is no API server.",
   },
+  POD_TOOLS_UNAVAILABLE: {
+    code: "failed-precondition",
+    when: "The folder with aeonctl and dockerctl for containers cannot be made.",
+    remedy: "See the message; containers get their socket without the programs meanwhile.",
+  },
   POD_FOLDER_UNUSABLE: {
     code: "failed-precondition",
     when: "The folder of a pod's socket is not a folder of root's own, or cannot be made.",

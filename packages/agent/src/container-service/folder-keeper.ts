@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Client } from "@aeon/containerd";
@@ -51,7 +51,9 @@ export class FolderKeeper implements PodFolders, AsyncDisposable {
 
   constructor(options: FolderKeeperOptions) {
     this.#options = options;
-    mkdirSync(options.parent, { recursive: true, mode: 0o711 });
+    // Users of the host must not get to the sockets, which any user of a pod may connect to.
+    mkdirSync(options.parent, { recursive: true, mode: 0o700 });
+    chmodSync(options.parent, 0o700);
   }
 
   /** Follows containerd's containers; folders without any are removed at the first look at them. */

@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { containerdClient } from "@aeon/containerd";
 import {
   containerRegistry,
   definePlugin,
+  errorMessage,
   Lifetime,
   podFolders,
   tokenReviewer,
@@ -16,6 +19,7 @@ import { lazyHandler } from "../plugins/lazy-handler.ts";
 import { version } from "../version.ts";
 import { containerServiceConfig, type ContainerServiceConfig } from "./config.ts";
 import { FolderKeeper } from "./folder-keeper.ts";
+import type { HandlerOptions } from "./handler.ts";
 import type { Caller } from "./pod-folder.ts";
 import { agentState, servedServices } from "./served-services.ts";
 
@@ -29,7 +33,7 @@ export const containerServicePlugin = definePlugin({
   async start(context) {
     const life = new Lifetime();
     try {
-      startFolders(context, life);
+      await startFolders(context, life);
       context.onReload(async (config) => (isDeepStrictEqual(config, context.config) ? [] : ["*"]));
       return life;
     } catch (error) {
@@ -39,8 +43,16 @@ export const containerServicePlugin = definePlugin({
   },
 });
 
-function startFolders(context: PluginContext<ContainerServiceConfig>, life: Lifetime): void {
-  const { config, log, signal } = context;
+async function startFolders(context: PluginContext<ContainerServiceConfig>, life: Lifetime): Promise<void> {
+  const { config, log, root, signal } = context;
+  let tools: string | undefined;
+  if (existsSync(bundledProgram) && config["default-policy"] !== "none")
+    tools = await podTools(join(root, "tools")).catch((error: unknown) => {
+      const reason = errorMessage(error);
+      log.warn({ error: reason }, "containers get no programs");
+      context.health("tools", () => ({ ok: false, reason }));
+      return undefined;
+    });
   const front: HttpFront<Caller> = new HttpFront(
     lazyHandler(
       () => makeHandler(context, (request) => front.tagOf(request)),
@@ -53,7 +65,7 @@ function startFolders(context: PluginContext<ContainerServiceConfig>, life: Life
       config,
       client: context.require(containerdClient),
       namespaces: context.find(watchedNamespaces),
-      tools: () => undefined,
+      tools: () => tools,
       accept: (socket, caller) => front.accept(socket, caller),
       log,
     }),
@@ -63,7 +75,16 @@ function startFolders(context: PluginContext<ContainerServiceConfig>, life: Life
   context.provide(podFolders, keeper);
 }
 
-type CallerOf = Parameters<typeof import("./handler.ts").containerServiceHandler>[0]["callerOf"];
+/** In the bundle the program for containers lies beside the agent's. */
+const bundledProgram = join(import.meta.dirname, "pod-cli.js");
+
+async function podTools(folder: string): Promise<string> {
+  const { makePodTools } = await import("./tools/pod-tools.ts");
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  return makePodTools({ folder, program: bundledProgram });
+}
+
+type CallerOf = HandlerOptions["callerOf"];
 
 async function makeHandler(
   context: PluginContext<ContainerServiceConfig>,

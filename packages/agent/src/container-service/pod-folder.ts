@@ -113,7 +113,7 @@ export class PodFolder implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await rm(`${linux.descriptorPath(this.#fd)}/${socketName}`, { force: true });
+    await rm(`${linux.descriptorPath(this.#fd).toString()}/${socketName}`, { force: true });
     const closed = once(this.#server, "close");
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
@@ -129,7 +129,7 @@ function openFolder(path: string): number {
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
     const { uid } = fstatSync(fd);
-    if (uid !== process.getuid?.()) throw new Error(`it belongs to user ${uid}`);
+    if (uid !== process.getuid?.()) throw new Error(`it belongs to user ${String(uid)}`);
     fchmodSync(fd, 0o755);
     return fd;
   } catch (error) {

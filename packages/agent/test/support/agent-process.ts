@@ -61,6 +61,7 @@ export class AgentProcess {
     args: readonly string[],
     environment: NodeJS.ProcessEnv = {},
     program: readonly string[] = sourceProgram,
+    owner: (end: () => Promise<void>) => void = onTestFinished,
   ) {
     this.child = spawn(process.execPath, [...program, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -72,7 +73,7 @@ export class AgentProcess {
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#output += text));
     if (this.child.stderr !== null)
       createInterface({ input: this.child.stderr }).on("line", (line) => this.#take(line));
-    onTestFinished(async () => {
+    owner(async () => {
       this.child.kill("SIGKILL");
       await this.#exited;
     });
@@ -146,8 +147,9 @@ export function startAgentProcess(
   folders: AgentFolders,
   environment: NodeJS.ProcessEnv = {},
   program?: readonly string[],
+  owner?: (end: () => Promise<void>) => void,
 ): AgentProcess {
-  return new AgentProcess(["agent", "--config", folders.config], environment, program);
+  return new AgentProcess(["agent", "--config", folders.config], environment, program, owner);
 }
 
 /** What /readyz says. */
