@@ -27,7 +27,7 @@ import { SnapshotService } from "./host/snapshot-service.ts";
 import { healthPages } from "./http/health-pages.ts";
 import { lockRoot } from "./instance-lock.ts";
 import { adminPlugin } from "./plugins/admin-plugin.ts";
-import { keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
+import { isWanted, keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
 import { httpPlugin } from "./plugins/http-plugin.ts";
 import { linuxPlugin } from "./plugins/linux-plugin.ts";
 import { pendingKeys } from "./pending-keys.ts";
@@ -223,7 +223,7 @@ class RunningAgent implements Agent {
       isReady: (name) => this.#host.isReady(name),
     });
     for (const guard of guards) this.#host.hooks.register(guard);
-    const further = plugins.filter(({ plugin }) => plugin !== snapshotterPlugin);
+    const further = plugins.filter((each) => each.plugin !== snapshotterPlugin && isWanted(each));
     return [
       ...further.map(({ plugin, config }) => this.#host.start(plugin, config)),
       this.#host.start(linuxPlugin(agent.root), undefined),

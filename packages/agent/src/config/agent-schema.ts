@@ -83,7 +83,8 @@ export function agentSchema(plugins: readonly Plugin[], isLoose = false) {
       throw errors.PLUGIN_NAME_TAKEN(`there are two plugins or tables named ${name}`, {
         details: { plugin: name },
       });
-    tables[name] = v.optional(config, {});
+    // A table that may be absent stays absent.
+    tables[name] = config.type === "optional" ? config : v.optional(config, {});
   }
   const entries = { ...agentEntries, ...tables };
   return isLoose ? v.looseObject(entries) : v.strictObject(entries);
