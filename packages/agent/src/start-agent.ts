@@ -27,7 +27,7 @@ import { SnapshotService } from "./host/snapshot-service.ts";
 import { healthPages } from "./http/health-pages.ts";
 import { lockRoot } from "./instance-lock.ts";
 import { adminPlugin } from "./plugins/admin-plugin.ts";
-import { isWanted, keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
+import { controllersOf, isWanted, keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
 import { httpPlugin } from "./plugins/http-plugin.ts";
 import { linuxPlugin } from "./plugins/linux-plugin.ts";
 import { pendingKeys } from "./pending-keys.ts";
@@ -226,6 +226,7 @@ class RunningAgent implements Agent {
     const further = plugins.filter((each) => each.plugin !== snapshotterPlugin && isWanted(each));
     return [
       ...further.map(({ plugin, config }) => this.#host.start(plugin, config)),
+      ...controllersOf(plugins).map((plugin) => this.#host.start(plugin, undefined)),
       this.#host.start(linuxPlugin(agent.root), undefined),
       ...this.#startPages(agent.metrics),
       this.#host.start(adminPlugin(this.#adminSocket, this.#adminDeps()), undefined),

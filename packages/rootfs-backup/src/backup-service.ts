@@ -21,6 +21,8 @@ export interface BackupService {
   readonly keyFile: string | undefined;
   /** Newest first: the backups made here, and those of other nodes in the same store. */
   list(signal: AbortSignal): Promise<readonly Backup[]>;
+  /** The backups made on this host, without a look at the store. */
+  own(): readonly Backup[];
   /** Rejects with `BACKUP_NOT_FOUND`. */
   get(id: BackupId, signal: AbortSignal): Promise<Backup>;
   /** Gives the backup now and after every change; ends once it is stored or an attempt has failed. */

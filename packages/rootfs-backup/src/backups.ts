@@ -99,6 +99,13 @@ export class Backups implements BackupService {
     this.#events.emit("change", id);
   }
 
+  own(): readonly Backup[] {
+    return this.#options.records
+      .list()
+      .filter(isVisible)
+      .map((record) => this.#ofRecord(record));
+  }
+
   async list(signal: AbortSignal): Promise<readonly Backup[]> {
     const { records, store, log } = this.#options;
     const own = records.list().filter(isVisible);

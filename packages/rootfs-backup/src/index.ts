@@ -1,4 +1,6 @@
 export { backupPlugin, type BackupPluginOptions } from "./plugin.ts";
+export { backupControllerPlugin } from "./kubernetes/plugin.ts";
+export { policyLabels, type PolicyLabels } from "./capture/policy-labels.ts";
 export { backupConfig, type BackupConfig } from "./config.ts";
 export { backupService, type BackupService, type RestoreRequest } from "./backup-service.ts";
 export type { Backup, BackupPhase } from "./backup.ts";

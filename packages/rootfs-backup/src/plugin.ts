@@ -30,6 +30,7 @@ import { Scheduler } from "./capture/scheduler.ts";
 import { keptContainer, keptContainers } from "./capture/kept-containers.ts";
 import { Capturer } from "./capture/capturer.ts";
 import { Pods } from "./capture/pods.ts";
+import { policyLabels } from "./capture/policy-labels.ts";
 import { Restarts } from "./capture/restarts.ts";
 import { Settler } from "./capture/settler.ts";
 import { Staging } from "./capture/staging.ts";
@@ -271,6 +272,7 @@ async function start(
         log,
       }),
     );
+  context.provide(policyLabels, { decided: (uid, labels) => pods.decided(uid, labels) });
   context.provide(podEnds, {
     note: async (uid, reason) => {
       await pods.ends(uid, reason);

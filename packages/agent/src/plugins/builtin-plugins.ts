@@ -4,7 +4,13 @@ import type { Plugin, SnapshotHook } from "@aeon/core";
 import { dindPlugin } from "@aeon/dind";
 import { hooksPlugin } from "@aeon/hooks-runtime";
 import { kubernetesPlugin } from "@aeon/kube";
-import { backupPlugin, startGuard, type DefaultPolicy, type StartGuardOptions } from "@aeon/rootfs-backup";
+import {
+  backupControllerPlugin,
+  backupPlugin,
+  startGuard,
+  type DefaultPolicy,
+  type StartGuardOptions,
+} from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
 import type { ConfiguredPlugin } from "../config/agent-configuration.ts";
 import { containerServicePlugin } from "../container-service/plugin.ts";
@@ -32,6 +38,12 @@ export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, kubernetesI
 /** Without its table there is no Kubernetes, and nothing of it is started. */
 export const isWanted = ({ plugin, config }: ConfiguredPlugin): boolean =>
   plugin !== kubernetesInstance || config !== undefined;
+
+/** What joins the parts of the agent with the cluster, where one is configured. */
+export const controllersOf = (plugins: readonly ConfiguredPlugin[]): readonly Plugin[] =>
+  plugins.some((each) => each.plugin === kubernetesInstance && isWanted(each))
+    ? [backupControllerPlugin]
+    : [];
 
 /** Plugins without which no writable snapshot may be removed, since they might have to keep its content. */
 export const keepersOf = (plugins: readonly ConfiguredPlugin[]): readonly string[] =>

@@ -22,7 +22,7 @@ export const onExitLabel = `${labelPrefix}on-exit`;
 export const keyLabel = `${labelPrefix}key`;
 
 /** On a container or its pod: `never` starts it clean although its workload has backups. */
-const restoreLabel = `${labelPrefix}restore`;
+export const restoreLabel = `${labelPrefix}restore`;
 
 /** On a container or its pod: what happens when its image is not the one its backup was made on (`auto`, `strict`, `rebase`, `fresh`). */
 export const onImageChangeLabel = `${labelPrefix}on-image-change`;

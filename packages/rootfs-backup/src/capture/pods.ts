@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ContainerEntry, ContainerRegistry, Labels, PodEndReason } from "@aeon/core";
 import type { PodRecords } from "../records/pod-records.ts";
 import { keyLabel, labelPrefix } from "./labels.ts";
@@ -7,6 +8,8 @@ export class Pods {
   readonly #registry: ContainerRegistry | undefined;
   readonly #records: PodRecords;
   readonly #now: () => bigint;
+  /** Decisions on their way to the database. */
+  readonly #decisions = new Map<string, Labels>();
 
   constructor(registry: ContainerRegistry | undefined, records: PodRecords, now: () => bigint) {
     this.#registry = registry;
@@ -19,7 +22,20 @@ export class Pods {
     const uid = entry?.pod?.uid;
     if (uid === undefined) return {};
     const sandbox = this.#registry?.ofPod(uid).find((each) => each.sandbox);
-    return { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+    const policy = this.#decisions.get(uid) ?? this.#records.policy(uid);
+    return { ...policy, ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+  }
+
+  /** Takes down what policies say of a pod; what it says itself wins. */
+  async decided(uid: string, labels: Labels): Promise<void> {
+    const before = this.#decisions.get(uid) ?? this.#records.policy(uid);
+    if (isDeepStrictEqual(before, labels)) return;
+    this.#decisions.set(uid, labels);
+    try {
+      await this.#records.decided(uid, labels, this.#now());
+    } finally {
+      this.#decisions.delete(uid);
+    }
   }
 
   /** Why the container's pod ends; undefined when nobody said. */

@@ -65,4 +65,9 @@ export const migrations: readonly string[] = [
   `ALTER TABLE backup ADD COLUMN squashed INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE backup ADD COLUMN uploaded_at INTEGER;
   ALTER TABLE pod ADD COLUMN ending TEXT`,
+  `CREATE TABLE pod_policy (
+    uid TEXT PRIMARY KEY,
+    labels TEXT NOT NULL,
+    decided_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID`,
 ];

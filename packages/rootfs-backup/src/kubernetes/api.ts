@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { metadataSchema, parserOf } from "@aeon/kube";
+import * as v from "valibot";
+
+const group = "backup.container.io";
+export const apiVersion = `${group}/v1alpha1`;
+const root = `/apis/${apiVersion}`;
+
+/** Collections of all namespaces. */
+export const allBackups = `${root}/rootfsbackups`;
+export const allPolicies = `${root}/rootfsbackuppolicies`;
+
+export const backupPath = (namespace: string, name: string): string =>
+  `${root}/namespaces/${namespace}/rootfsbackups/${name}`;
+
+/** Phases of a RootfsBackup that nothing follows by itself. */
+export const phases = [
+  "Pending",
+  "Capturing",
+  "Staged",
+  "Packing",
+  "Uploading",
+  "Verifying",
+  "Stored",
+  "Failed",
+  "NodeLost",
+] as const;
+export type ObjectPhase = (typeof phases)[number];
+
+const text = v.optional(v.string());
+
+export const backupObjectSchema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({ pod: v.string(), container: v.string(), maxPause: v.optional(v.number()) }),
+  status: v.optional(v.object({ id: text, phase: v.optional(v.picklist(phases)), node: text })),
+});
+/** A RootfsBackup, as far as the agent reads it. */
+export type BackupObject = v.InferOutput<typeof backupObjectSchema>;
+export const parseBackupObject = parserOf(backupObjectSchema);
+
+export const policySchema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({
+    selector: v.object({ matchLabels: v.optional(v.record(v.string(), v.string()), {}) }),
+    containers: v.optional(v.array(v.string())),
+    schedule: text,
+    restore: v.optional(v.picklist(["auto", "never"])),
+  }),
+});
+/** A RootfsBackupPolicy. */
+export type Policy = v.InferOutput<typeof policySchema>;
+export const parsePolicy = parserOf(policySchema);
+
+export const podSchema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({ containers: v.array(v.object({ name: v.string() })) }),
+  status: v.optional(
+    v.object({
+      phase: text,
+      reason: text,
+      containerStatuses: v.optional(v.array(v.object({ name: v.string(), containerID: text })), []),
+    }),
+  ),
+});
+/** A pod, without all that backups do not need. */
+export type Pod = v.InferOutput<typeof podSchema>;
+export const parsePod = parserOf(podSchema);
+
+/** On a RootfsBackup: the node whose agent looks after it. */
+export const nodeLabel = `${group}/node`;
+
+/** A node's name as the value of a label, which must be shorter than names of nodes may be. */
+export const nodeValue = (node: string): string =>
+  node.length <= 63 ? node : createHash("sha256").update(node).digest("hex").slice(0, 40);

@@ -1,0 +1,95 @@
+import { containerId, errorMessage, isAeonError, namespace, type Logger } from "@aeon/core";
+import { parseAny, type Kubernetes } from "@aeon/kube";
+import type { Backup } from "../backup.ts";
+import type { CaptureCall, CaptureRequest } from "../capture/live-capturer.ts";
+import { apiVersion, backupPath, nodeLabel, nodeValue, type BackupObject, type Pod } from "./api.ts";
+
+export interface RequestsOptions {
+  readonly kubernetes: Kubernetes;
+  readonly create: (request: CaptureRequest, call: CaptureCall) => Promise<Backup>;
+  /** A pod of this node. */
+  readonly pod: (namespace: string, name: string) => Pod | undefined;
+  /** Called when a backup was made for an object. */
+  readonly onMade: (object: BackupObject, backup: Backup) => void;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+const head = { apiVersion, kind: "RootfsBackup" };
+
+/** Takes the backups that people ask for by creating RootfsBackups, of pods on this node. */
+export class Requests {
+  readonly #options: RequestsOptions;
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#running.values());
+  }
+
+  /** An object that may be a request which nobody has heeded yet, or which an agent died over. */
+  seen(object: BackupObject): void {
+    const { uid, namespace: space = "", deletionTimestamp } = object.metadata;
+    const { id, phase } = object.status ?? {};
+    if (deletionTimestamp !== undefined || id !== undefined || (phase !== undefined && phase !== "Pending"))
+      return;
+    const pod = this.#options.pod(space, object.spec.pod);
+    if (pod === undefined || this.#running.has(uid)) return;
+    const work = this.#take(object, pod)
+      .catch((error: unknown) =>
+        this.#options.log.warn(
+          { object: object.metadata.name, error: errorMessage(error) },
+          "request not heeded",
+        ),
+      )
+      .finally(() => this.#running.delete(uid));
+    this.#running.set(uid, work);
+  }
+
+  async #take(object: BackupObject, pod: Pod): Promise<void> {
+    const { kubernetes, create, onMade, signal } = this.#options;
+    const { namespace: space = "", name } = object.metadata;
+    const path = backupPath(space, name);
+    const labels = { [nodeLabel]: nodeValue(kubernetes.nodeName) };
+    if (object.metadata.labels?.[nodeLabel] === undefined)
+      await kubernetes.merge(path, { metadata: { labels } }, signal);
+    try {
+      const status = pod.status?.containerStatuses.find((each) => each.name === object.spec.container);
+      const id = status?.containerID?.replace(/^containerd:\/\//, "");
+      if (id === undefined)
+        throw new TypeError(`pod ${pod.metadata.name} has no running container ${object.spec.container}`);
+      const { maxPause } = object.spec;
+      const pause =
+        maxPause === undefined ? {} : { pause: { maxMs: maxPause * 1000, otherwise: "live" } as const };
+      const request = {
+        namespace: namespace("k8s.io"),
+        containerId: containerId(id),
+        trigger: "manual",
+        ...pause,
+      } as const;
+      onMade(object, await create(request, { signal }));
+    } catch (error) {
+      signal.throwIfAborted();
+      const busy = isAeonError(error, "CAPTURE_RUNNING");
+      await this.#refuse(
+        path,
+        name,
+        busy ? "another backup of the container is under way" : errorMessage(error),
+      );
+    }
+  }
+
+  async #refuse(path: string, name: string, why: string): Promise<void> {
+    const { kubernetes, signal } = this.#options;
+    const status = { phase: "Failed", node: kubernetes.nodeName, reason: why.slice(0, 4096) };
+    await kubernetes.apply(
+      { path: `${path}/status`, object: { ...head, metadata: { name }, status } },
+      parseAny,
+      signal,
+    );
+  }
+}
