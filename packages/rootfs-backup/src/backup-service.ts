@@ -52,7 +52,10 @@ export interface BackupService {
   prefetch(chain: ChainKey, signal: AbortSignal): Promise<BackupId | undefined>;
   /** Newest first. */
   restores(signal: AbortSignal): Promise<readonly Restore[]>;
-  /** Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND` or `BACKUP_NOT_STORED`. */
+  /**
+   * Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND`,
+   * `BACKUP_NOT_STORED`, `BACKUP_PINNED`, or `BACKUP_IN_USE` while a container of any node runs on it.
+   */
   remove(id: BackupId, signal: AbortSignal): Promise<void>;
   /** Resolves when every backup is stored and its staged copy deleted. */
   settled(signal: AbortSignal): Promise<void>;

@@ -1,5 +1,6 @@
 import { EventEmitter, on } from "node:events";
 import { readdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { errorMessage, type BackupId, type ContainerRegistry, type Logger } from "@aeon/core";
 import { backupOfRecord, backupOfRef, backupOfStore, type Backup } from "./backup.ts";
 import type { BackupService, RestoreRequest } from "./backup-service.ts";
@@ -15,9 +16,11 @@ import type { BackupRecords } from "./records/backup-records.ts";
 import type { BindingRecords } from "./records/binding-records.ts";
 import type { Restore, RestoreRecords } from "./records/restore-records.ts";
 import type { Continuations } from "./restore/continuations.ts";
+import type { Holder } from "./restore/holder.ts";
 import type { RestoredLayers } from "./restore/restored-layers.ts";
 import type { BackupDocument } from "./store/backup-document.ts";
-import type { ChainKey } from "./store/chain.ts";
+import { chainOf, type ChainKey } from "./store/chain.ts";
+import { inUse } from "./store/holds.ts";
 import { within } from "./restore/within.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 
@@ -25,6 +28,7 @@ export interface BackupsOptions {
   readonly records: BackupRecords;
   readonly restores: RestoreRecords;
   readonly bindings: BindingRecords;
+  readonly holder: Pick<Holder, "flush">;
   readonly staging: Staging;
   readonly store: BackupStore;
   /** See {@link BackupService.storeTable}. */
@@ -180,14 +184,19 @@ export class Backups implements BackupService {
   }
 
   async remove(id: BackupId, signal: AbortSignal): Promise<void> {
-    const { records, store } = this.#options;
-    const { state } = await this.get(id, signal);
+    const { records, bindings, holder, store } = this.#options;
+    const { state, tenant } = await this.#found(id, signal);
     if (state !== "stored")
       throw errors.BACKUP_NOT_STORED(`backup ${id} is not stored yet, so it cannot be removed`);
     if (!(await this.#isDiscarded(id, signal)))
       throw errors.BACKUP_NOT_STORED(
         `the staged copy of backup ${id} is still there, so it cannot be removed`,
       );
+    const snapshots = bindings.standingOn(id);
+    if (snapshots.length > 0) throw inUse(id, hostname(), snapshots);
+    // The store may not know yet that a container is gone.
+    await within(signal, holder.flush());
+    await store.assertRemovable(id, tenant, signal);
     // In this order: a record must not promise what the store has no longer. Cut off between the two, the store
     // still lists the backup and it can be removed again.
     if (!(await records.remove(id)))
@@ -197,6 +206,11 @@ export class Backups implements BackupService {
     await store.removeBackup(id, signal);
     this.#options.phases.forget(id);
     this.changed(id);
+  }
+
+  async #found(id: BackupId, signal: AbortSignal): Promise<{ state: Backup["state"]; tenant: string }> {
+    const { state, ...identity } = await this.get(id, signal);
+    return { state, tenant: chainOf(identity).tenant };
   }
 
   /** Right after a backup was stored, its staged copy is still being deleted. */

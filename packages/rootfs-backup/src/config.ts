@@ -181,6 +181,15 @@ export const backupConfig = v.strictObject({
         v.pipe(duration(), v.description("how long the data of removed backups stays in the store")),
         "24h",
       ),
+      hold: v.optional(
+        v.pipe(
+          duration(),
+          v.description(
+            "how long a node that is not heard of keeps the backups that its containers run on from being removed",
+          ),
+        ),
+        "7d",
+      ),
       interval: v.optional(
         v.pipe(
           duration(),

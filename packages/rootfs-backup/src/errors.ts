@@ -63,6 +63,12 @@ export const errors = defineErrors({
     when: "A backup that is pinned was to be removed.",
     remedy: "Unpin it first, if whoever pinned it agrees.",
   },
+  BACKUP_IN_USE: {
+    code: "failed-precondition",
+    when: "A backup was to be removed that a container of this or another node runs on.",
+    remedy:
+      "Remove it when the containers that the message names are gone; a node that was lost is forgotten after `backup.retention.hold`.",
+  },
   LAYER_MISSING: {
     code: "unavailable",
     when: "A backup was to be named whose layers are not all in the store with their sizes.",

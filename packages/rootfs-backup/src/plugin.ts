@@ -52,12 +52,14 @@ import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
 import { Continuations } from "./restore/continuations.ts";
+import { Holder } from "./restore/holder.ts";
 import { ImageChange } from "./restore/image-change.ts";
 import { openLayers } from "./restore/open-layers.ts";
 import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
 import { Squasher } from "./restore/squasher.ts";
 import { openObjects, storeTable } from "./objects/open-objects.ts";
+import { chainOf } from "./store/chain.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import { backupStore } from "./store/object-backup-store.ts";
 import type { RetentionRules } from "./store/retention.ts";
@@ -138,11 +140,23 @@ async function start(
     },
     onProgress: (id) => backups.changed(id),
   });
+  const holder = life.use(
+    new Holder({
+      store,
+      bindings,
+      node: hostname(),
+      writer: writerName(root),
+      lifetimeMs: config.retention.hold,
+      tenants: new Set(records.list().map(({ identity }) => chainOf(identity).tenant)),
+      log,
+    }),
+  );
   const backups: Backups = new Backups({
     phases,
     records,
     restores,
     bindings,
+    holder,
     staging,
     store,
     storeTable: storeTable(config.store, root),
@@ -217,7 +231,10 @@ async function start(
     }),
   );
   backups.follow(queue);
-  bindings.onRelease(() => queue.pokeSoon());
+  bindings.onRelease(() => {
+    queue.pokeSoon();
+    holder.pokeSoon();
+  });
   const capturer = new Capturer({
     policy: config["default-policy"],
     stagingLimit: config["staging-limit"],
@@ -287,6 +304,8 @@ async function start(
     layers,
     restarts,
     documentOf: (id, signal) => backups.documentOf(id, signal),
+    hasBackup: (id, tenant, signal) => store.hasBackup(id, tenant, signal),
+    holder,
     continuations,
     imageChange: new ImageChange({ worker, otherwise: config["on-image-change"], log }),
     pods,
@@ -330,6 +349,7 @@ async function start(
     }),
   );
   queue.poke();
+  holder.poke();
   return life.keep();
 }
 

@@ -1,5 +1,6 @@
 import { backupId, snapshotKey, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
 import * as v from "valibot";
+import { layerId } from "../restore/layer-name.ts";
 import { layersSchema, type StoredLayer } from "../store/backup-document.ts";
 import { integer, select, text, type Row } from "./row.ts";
 
@@ -58,9 +59,16 @@ export class BindingRecords {
     return false;
   }
 
-  /** Digests of the layers that a snapshot may be mounted on. */
+  /** The snapshots that stand on a backup, in whatever form. */
+  standingOn(id: BackupId): readonly SnapshotKey[] {
+    return this.list()
+      .filter(({ backup, inPlace }) => backup === id || inPlace.includes(id))
+      .map(({ snapshotKey: key }) => key);
+  }
+
+  /** Ids ({@link layerId}) of the layers that a snapshot may be mounted on. */
   layersInUse(): ReadonlySet<string> {
-    return new Set(this.list().flatMap(({ layers }) => layers.map(({ digest }) => digest)));
+    return new Set(this.list().flatMap(({ layers }) => layers.map(layerId)));
   }
 
   async bind(binding: Binding): Promise<void> {

@@ -9,6 +9,8 @@ import { syncFolder } from "../objects/posix/durable-files.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
 import type { FillFolder } from "./fill-folder.ts";
+import { layerName } from "./layer-name.ts";
+import { mountedImages } from "./mounted-images.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
 import type { SnapshotLayers } from "./snapshot-layers.ts";
 
@@ -44,6 +46,9 @@ export class ErofsImages {
     await mkdir(options.path, { recursive: true, mode: 0o700 });
     for (const name of await readdir(options.path))
       if (name.startsWith(temporaryPrefix)) await rm(join(options.path, name));
+    // What a killed process left mounted is used again, unless its image is gone.
+    for (const { image, target } of await mountedImages(options.path))
+      if (!(await exists(image))) await linux.unmount(target);
     return new ErofsImages(options);
   }
 
@@ -86,9 +91,16 @@ export class ErofsImages {
     await rm(join(this.#options.path, name), { force: true });
   }
 
-  #imageOf({ digest }: StoredLayer, overlay: OverlayNamespace): string {
-    const hex = digest.slice("sha256:".length);
-    return join(this.#options.path, overlay === "user" ? `${hex}.user.erofs` : `${hex}.erofs`);
+  /**
+   * Unmounts all images; they stay on disk. Containers that run on them go on, since an overlay holds what it was
+   * mounted on. One that is only about to start is refused by the kernel, as it names a folder inside of the image.
+   */
+  async unmountAll(): Promise<void> {
+    for (const { target } of await mountedImages(this.#options.path)) await linux.unmount(target);
+  }
+
+  #imageOf(layer: StoredLayer, overlay: OverlayNamespace): string {
+    return join(this.#options.path, `${layerName(layer, overlay)}.erofs`);
   }
 }
 
@@ -111,7 +123,7 @@ export class ErofsLayers implements RestoredLayers {
   }
 
   async ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
-    const name = `${layer.digest} ${overlay}`;
+    const name = layerName(layer, overlay);
     const running = this.#mounting.get(name);
     if (running !== undefined) return running;
     const work = this.#ensure(layer, overlay).finally(() => this.#mounting.delete(name));
@@ -125,9 +137,11 @@ export class ErofsLayers implements RestoredLayers {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { snapshots, extracted } = this.#options;
+    const { snapshots, extracted, images } = this.#options;
     await snapshots[Symbol.asyncDispose]();
     await extracted[Symbol.asyncDispose]();
+    await Promise.allSettled(this.#mounting.values());
+    await images.unmountAll();
   }
 
   async #ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {

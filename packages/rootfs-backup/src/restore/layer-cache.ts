@@ -7,10 +7,10 @@ import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import { reached } from "../capture/steps.ts";
 import { exists } from "../capture/staging.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
-import { hexOf } from "../store/digest.ts";
 import { syncFolder } from "../objects/posix/durable-files.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
 import type { FillFolder } from "./fill-folder.ts";
+import { idInName, layerName } from "./layer-name.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
 import type { Room } from "./room.ts";
 
@@ -27,7 +27,7 @@ export interface LayerCacheOptions {
 const temporaryPrefix = "tmp-";
 
 /**
- * Unpacked layers, each once, as `<hex>/fs` (`<hex>.user/fs` for mounts with `userxattr`). A folder of that name
+ * Unpacked layers, each once per tenant, as `<id>/fs` (`<id>.user/fs` for mounts with `userxattr`). A folder of that name
  * is complete, verified, on disk, and never changes.
  */
 export class LayerCache implements RestoredLayers {
@@ -48,7 +48,7 @@ export class LayerCache implements RestoredLayers {
   }
 
   async ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
-    const name = overlay === "user" ? `${hexOf(layer.digest)}.user` : hexOf(layer.digest);
+    const name = layerName(layer, overlay);
     return this.#running.get(name) ?? this.#start({ name, layer, overlay });
   }
 
@@ -74,7 +74,7 @@ export class LayerCache implements RestoredLayers {
     if (this.#isBusy(name)) return undefined;
     if (name.startsWith(temporaryPrefix)) return name;
     const folder = join(path, name);
-    if (inUse.has(`sha256:${name.slice(0, 64)}`) || statSync(folder).mtimeMs > usedBefore) return undefined;
+    if (inUse.has(idInName(name)) || statSync(folder).mtimeMs > usedBefore) return undefined;
     const doomed = `${temporaryPrefix}${name}-${randomBytes(6).toString("hex")}`;
     renameSync(folder, join(path, doomed));
     return doomed;

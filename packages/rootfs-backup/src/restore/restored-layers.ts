@@ -2,7 +2,7 @@ import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 
 /**
- * Layers of backups in a form that overlayfs takes as lower directories, each once per node. What can be seen is
+ * Layers of backups in a form that overlayfs takes as lower directories, each once per node and tenant. What can be seen is
  * complete, verified, on disk, and never changes.
  */
 export interface RestoredLayers extends AsyncDisposable {
@@ -11,6 +11,6 @@ export interface RestoredLayers extends AsyncDisposable {
    * it. Rejects with what is wrong with the layer or the disk; nothing is left of it then.
    */
   ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string>;
-  /** Deletes what interrupted work left and layers that nobody uses or asked for within the grace; gives their names. */
+  /** `inUse` gives ids ({@link layerId}). Deletes what interrupted work left and layers that nobody uses or asked for within the grace; gives their names. */
   sweep(inUse: () => ReadonlySet<string>, graceMs: number): Promise<readonly string[]>;
 }

@@ -25,6 +25,7 @@ import type { Restore, RestoreRecords } from "../records/restore-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import type { Continuations } from "./continuations.ts";
 import { dressUpperdir } from "./dress-upperdir.ts";
+import type { Holder } from "./holder.ts";
 import type { ImageChange, Verdict } from "./image-change.ts";
 import { layeredMounts, workdirOf } from "./layered-mounts.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
@@ -38,6 +39,9 @@ export interface RestorerOptions {
   readonly restarts: Restarts;
   /** A backup, once it is stored; waits for one that is still being packed. */
   readonly documentOf: (backup: Restore["backupId"], signal: AbortSignal) => Promise<BackupDocument>;
+  /** Whether a backup still has its name in the store. */
+  readonly hasBackup: (backup: BackupId, tenant: string, signal: AbortSignal) => Promise<boolean>;
+  readonly holder: Holder;
   readonly continuations: Continuations;
   readonly imageChange: ImageChange;
   readonly pods: Pods;
@@ -152,7 +156,7 @@ export class Restorer {
     { backup, layers, inPlace }: Extract<Inheritance, { kind: "in-place" }>,
     { key, info, upper, context }: Target,
   ): Promise<Binding> {
-    const { restarts, bindings, log, now } = this.#options;
+    const { restarts, bindings, holder, log, now } = this.#options;
     const unpacked = await within(context.signal, this.#unpack(layers, upper));
     const top = [...unpacked, ...inPlace.map((id) => restarts.folder(id))].at(-1);
     if (top !== undefined) dressUpperdir(upper.upperdir, top, upper.idMaps);
@@ -166,6 +170,7 @@ export class Restorer {
       boundAt: now(),
     };
     await bindings.bind(binding);
+    holder.poke();
     reached("bound", backup);
     log.info({ snapshot: key, backup, inPlace: inPlace.length }, "container keeps its predecessor's files");
     return binding;
@@ -226,7 +231,10 @@ export class Restorer {
       inPlace: [],
       boundAt: now(),
     };
-    await bindings.bind(binding);
+    {
+      using _ = await this.#announce(binding, document, target);
+      await bindings.bind(binding);
+    }
     reached("bound", backup);
     const { conflicts } = verdict;
     await restores.finish(restore, now(), conflicts === undefined ? {} : { conflicts });
@@ -240,6 +248,21 @@ export class Restorer {
         "backup restored on another image",
       );
     return binding;
+  }
+
+  /** Keeps the backup in the store. Rejects when it was removed while it was being unpacked. */
+  async #announce(binding: Binding, { chain }: BackupDocument, { context }: Target): Promise<Disposable> {
+    const { holder, hasBackup } = this.#options;
+    const { backup } = binding;
+    const announced = await within(context.signal, holder.announce(binding));
+    // A store that cannot be asked now was asked for the document before.
+    const isThere = await hasBackup(backup, chain.tenant, context.signal).catch(() => true);
+    if (isThere) return announced;
+    announced[Symbol.dispose]();
+    holder.poke();
+    throw errors.BACKUP_NOT_FOUND(`backup ${backup} was removed while it was being restored`, {
+      details: { backup },
+    });
   }
 
   async #judge(

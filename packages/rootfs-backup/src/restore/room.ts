@@ -20,7 +20,7 @@ export const needOf = ({ rawSize, entries }: Pick<StoredLayer, "rawSize" | "entr
 
 /** Counts what work under way is going to take, so that several layers do not count on the same free room. */
 export class Room {
-  readonly #taken = new Map<string, Need>();
+  readonly #taken = new Set<Need>();
 
   /**
    * Sets room aside on the file system of a folder until the result is disposed. Throws `RESTORE_NO_ROOM` when
@@ -32,7 +32,7 @@ export class Room {
   ): Promise<Disposable> {
     const need = needOf(layer);
     const { bavail, bsize, ffree, files } = await statfs(folder);
-    const others = [...this.#taken.values()];
+    const others = [...this.#taken];
     const bytes = bavail * bsize - sum(others, "bytes");
     const inodes = ffree - sum(others, "inodes");
     // File systems that make inodes as needed (btrfs) count none.
@@ -43,8 +43,8 @@ export class Room {
           details: { folder, needed: need.bytes, free: bytes, inodesNeeded: need.inodes, inodesFree: inodes },
         },
       );
-    this.#taken.set(layer.digest, need);
-    return { [Symbol.dispose]: () => void this.#taken.delete(layer.digest) };
+    this.#taken.add(need);
+    return { [Symbol.dispose]: () => void this.#taken.delete(need) };
   }
 }
 

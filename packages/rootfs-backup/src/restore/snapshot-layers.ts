@@ -14,9 +14,9 @@ import {
 import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
 import { reached } from "../capture/steps.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
-import { hexOf } from "../store/digest.ts";
 import type { ArchiveWorker } from "../worker/archive-worker.ts";
 import type { FillFolder } from "./fill-folder.ts";
+import { idInName, layerName } from "./layer-name.ts";
 import type { RestoredLayers } from "./restored-layers.ts";
 import type { Room } from "./room.ts";
 
@@ -70,7 +70,7 @@ export class SnapshotLayers implements RestoredLayers {
   }
 
   ensure(layer: StoredLayer, overlay: OverlayNamespace): Promise<string> {
-    const name = `${nameOf(layer.digest, overlay)}${this.#options.form ?? ""}`;
+    const name = `${layerName(layer, overlay)}${this.#options.form ?? ""}`;
     this.#usedAt.set(name, Date.now());
     const running = this.#running.get(name);
     if (running !== undefined) return running;
@@ -119,8 +119,7 @@ export class SnapshotLayers implements RestoredLayers {
     const layer = name.split("/", 1)[0] ?? name;
     if (this.#running.has(layer)) return true;
     if (isTemporary) return false;
-    const digest = `sha256:${layer.slice(0, 64)}`;
-    return inUse.has(digest) || (this.#usedAt.get(layer) ?? this.#startedAt) > usedBefore;
+    return inUse.has(idInName(layer)) || (this.#usedAt.get(layer) ?? this.#startedAt) > usedBefore;
   }
 
   /** The view first: it stands on the layer. */
@@ -200,8 +199,6 @@ export class SnapshotLayers implements RestoredLayers {
   }
 }
 
-const nameOf = (digest: string, overlay: OverlayNamespace): string =>
-  overlay === "user" ? `${hexOf(digest)}.user` : hexOf(digest);
 /** `.erofs` for a layer, or a leftover, of that form. */
 const formOf = (name: string): string => /^[0-9a-f]{64}(?:\.user)?(\.erofs)?(?:\/|$)/.exec(name)?.[1] ?? "";
 const layerKey = (name: string): SnapshotKey => snapshotKey(`${ownSnapshotPrefix}${name}`);

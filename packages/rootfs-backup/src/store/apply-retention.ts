@@ -1,6 +1,7 @@
 import { backupId, isAeonError, type BackupId } from "@aeon/core";
 import type { ObjectStore } from "../objects/object-store.ts";
 import { compareRefs, type BackupRef } from "./backup-ref.ts";
+import { readHolds } from "./holds.ts";
 import { layout } from "./layout.ts";
 import { refsBelow } from "./list-refs.ts";
 import { readHead } from "./move-head.ts";
@@ -20,6 +21,8 @@ export async function applyRetention(
   for (const folder of await tenantFolders(objects, signal)) {
     const pins = new Set<string>();
     for await (const id of idsIn(objects, layout.pins(folder), signal)) pins.add(id);
+    const { holds } = await readHolds(objects, folder, Date.now(), signal);
+    for (const { id } of holds.flatMap(({ backups }) => backups)) pins.add(id);
     for await (const prefix of chainPrefixes(objects, folder, signal)) {
       const chain = await readChain(objects, folder, prefix, signal);
       const gone = await goneOf(objects, chain, { pins, rules, now, signal });

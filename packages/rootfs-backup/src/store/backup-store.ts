@@ -5,6 +5,7 @@ import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./bac
 import type { BackupRef } from "./backup-ref.ts";
 import type { ChainKey } from "./chain.ts";
 import type { Head } from "./head.ts";
+import type { Hold, HoldRequest } from "./holds.ts";
 import type { RetentionRules } from "./retention.ts";
 
 /** What a store says of a backup that it holds. */
@@ -115,8 +116,14 @@ export interface BackupStore extends AsyncDisposable {
   pin(id: BackupId, reason: string, signal: AbortSignal): Promise<Pin>;
   unpin(id: BackupId, signal: AbortSignal): Promise<void>;
   pins(tenant: string, signal: AbortSignal): Promise<readonly Pin[]>;
-  /** Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED`. */
+  /** Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED` or `BACKUP_IN_USE`. */
   removeBackup(id: BackupId, signal: AbortSignal): Promise<void>;
+  /** Rejects as {@link removeBackup} would; changes nothing. */
+  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal): Promise<void>;
+  /** Tells others what containers of a node run on, until it is told otherwise or the time has passed. */
+  hold(request: HoldRequest, signal: AbortSignal): Promise<void>;
+  /** What nodes told of a tenant, without what has expired. */
+  holds(tenant: string, signal: AbortSignal): Promise<readonly Hold[]>;
   /** Whether a backup has a name; cheaper than {@link getBackup}. */
   hasBackup(id: BackupId, tenant: string, signal: AbortSignal): Promise<boolean>;
   /** Removes the backups that the rules let go, in every chain; gives their ids. `now` is in milliseconds. */

@@ -23,6 +23,10 @@ export const layout = {
   pointer: (folder: TenantName, id: string): ObjectKey => `${layout.pointers(folder)}${id}.json`,
   pins: (folder: TenantName): string => `${layout.root(folder)}pins/`,
   pin: (folder: TenantName, id: string): ObjectKey => `${layout.pins(folder)}${id}.json`,
+  /** What containers of nodes run on. */
+  holds: (folder: TenantName): string => `${layout.root(folder)}holds/`,
+  hold: (folder: TenantName, writer: string): ObjectKey =>
+    `${layout.holds(folder)}${encodeSegment(writer)}/HELD.json`,
   /** What is being published, so that nobody sweeps it away. */
   intents: (folder: TenantName): string => `${layout.root(folder)}publishing/`,
   /** Removed backups, for as long as their data stays. */

@@ -5,6 +5,7 @@ import type { ChainKey } from "./chain.ts";
 import { concurrently } from "./concurrently.ts";
 import { DigestSet } from "./digest-set.ts";
 import { headSchema, type Tip } from "./head.ts";
+import { readHolds } from "./holds.ts";
 import { readJson } from "./json-objects.ts";
 import { layout, nameIn } from "./layout.ts";
 import { refsBelow } from "./list-refs.ts";
@@ -48,11 +49,6 @@ export async function mark(
   const stale: ObjectKey[] = [...intents.stale];
   const pointers = new Map<string, ObjectKey>();
   for await (const { key } of objects.list(layout.pointers(folder), signal)) pointers.set(nameIn(key), key);
-  for await (const { key, modifiedAt } of objects.list(layout.removals(folder), signal)) {
-    const removedAt = modifiedAt.getTime();
-    if (removedAt >= now - graceMs) add(await required(objects, key, folder, signal));
-    else if (removedAt < now - removalMs) stale.push(key);
-  }
   for await (const { key } of objects.list(layout.pins(folder), signal)) {
     const pin = await readJson(objects, key, pinSchema, signal);
     if (pin !== undefined) add(pin.value.ref);
@@ -75,6 +71,17 @@ export async function mark(
     add(ref);
     unlisted.push(ref);
   }
+  // Whoever removes a name notes it before, so notes are read after names.
+  for await (const { key, modifiedAt } of objects.list(layout.removals(folder), signal)) {
+    const removedAt = modifiedAt.getTime();
+    if (removedAt >= now - graceMs) add(await required(objects, key, folder, signal));
+    else if (removedAt < now - removalMs) stale.push(key);
+  }
+  // Last of all: who writes a hold looks after that whether the backup still has its name.
+  const { holds, expired } = await readHolds(objects, folder, now, signal);
+  for (const held of holds.flatMap(({ backups }) => backups))
+    for (const digest of held.digests) digests.add(digest);
+  stale.push(...expired);
   return { digests, stale, unlisted };
 }
 

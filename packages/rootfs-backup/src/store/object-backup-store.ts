@@ -19,6 +19,7 @@ import { isSameChain, type ChainKey } from "./chain.ts";
 import { claimSweep } from "./claim-sweep.ts";
 import { copyLayer } from "./copy-layer.ts";
 import { advance, type Head } from "./head.ts";
+import { readHolds, writeHold, type Hold, type HoldRequest } from "./holds.ts";
 import { layout } from "./layout.ts";
 import { listRefs } from "./list-refs.ts";
 import { readHead } from "./move-head.ts";
@@ -27,7 +28,7 @@ import { pinBackup, readPin, unpinBackup } from "./pins.ts";
 import { newestRef, publishBackup } from "./publish.ts";
 import { previewSweep } from "./preview-sweep.ts";
 import { readImage } from "./read-image.ts";
-import { removeBackup } from "./remove-backup.ts";
+import { assertRemovable, removeBackup } from "./remove-backup.ts";
 import type { RetentionRules } from "./retention.ts";
 import { sweepTenant } from "./sweep-tenant.ts";
 import { verifyStoredLayer } from "./verify-stored-layer.ts";
@@ -155,6 +156,18 @@ class ObjectBackupStore implements BackupStore {
 
   removeBackup(id: BackupId, signal: AbortSignal): Promise<void> {
     return removeBackup(this.#objects, id, signal);
+  }
+
+  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal): Promise<void> {
+    return assertRemovable(this.#objects, id, tenant, signal);
+  }
+
+  hold(request: HoldRequest, signal: AbortSignal): Promise<void> {
+    return writeHold(this.#objects, request, signal);
+  }
+
+  async holds(tenant: string, signal: AbortSignal): Promise<readonly Hold[]> {
+    return (await readHolds(this.#objects, layout.tenant(tenant), Date.now(), signal)).holds;
   }
 
   async hasBackup(id: BackupId, tenant: string, signal: AbortSignal): Promise<boolean> {

@@ -3,6 +3,7 @@ import { errors } from "../errors.ts";
 import type { ObjectStore } from "../objects/object-store.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import { withdraw } from "./head.ts";
+import { assertFree } from "./holds.ts";
 import { encodeJson } from "./json-objects.ts";
 import { layout } from "./layout.ts";
 import { moveHead } from "./move-head.ts";
@@ -11,18 +12,41 @@ import { newestRef } from "./publish.ts";
 
 /**
  * Removes the names of a backup: from HEAD first and its id last, so that a removal that was cut off can be
- * repeated. A note in `removed` keeps the data for the sweep's grace. Rejects with `BACKUP_PINNED`.
+ * repeated. A note in `removed` keeps the data for the sweep's grace. Rejects with `BACKUP_PINNED` or `BACKUP_IN_USE`.
  */
 export async function removeBackup(objects: ObjectStore, id: BackupId, signal: AbortSignal): Promise<void> {
   const ref = await findRef(objects, id, signal);
-  if (ref !== undefined) await removeRef(objects, ref, signal);
+  if (ref === undefined) return;
+  await assertRemovable(objects, id, ref.chain.tenant, signal);
+  await removeRef(objects, ref, signal);
+}
+
+/** Rejects with `BACKUP_PINNED` or `BACKUP_IN_USE`. */
+export async function assertRemovable(
+  objects: ObjectStore,
+  id: string,
+  tenant: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = layout.tenant(tenant);
+  await assertUnpinned(objects, folder, id, signal);
+  await assertFree(objects, folder, id, signal);
+}
+
+async function assertUnpinned(
+  objects: ObjectStore,
+  folder: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await objects.stat(layout.pin(folder, id), signal)) !== undefined)
+    throw errors.BACKUP_PINNED(`backup ${id} is pinned, so it is not removed`, { details: { backup: id } });
 }
 
 export async function removeRef(objects: ObjectStore, ref: BackupRef, signal: AbortSignal): Promise<void> {
   const { id, chain, seq } = ref;
   const folder = layout.tenant(chain.tenant);
-  if ((await objects.stat(layout.pin(folder, id), signal)) !== undefined)
-    throw errors.BACKUP_PINNED(`backup ${id} is pinned, so it is not removed`, { details: { backup: id } });
+  await assertUnpinned(objects, folder, id, signal);
   await moveHead(
     objects,
     chain,
