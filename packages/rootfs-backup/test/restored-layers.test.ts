@@ -6,6 +6,7 @@ import { openOverlaySnapshotter } from "@aeon/snapshotter";
 import { describeTree, difference } from "@aeon/testkit";
 import { expect, test } from "vitest";
 import { packFile, type StoredLayer } from "../src/index.ts";
+import { layerId } from "../src/restore/layer-name.ts";
 import { LayerCache } from "../src/restore/layer-cache.ts";
 import type { FillFolder } from "../src/restore/fill-folder.ts";
 import type { RestoredLayers } from "../src/restore/restored-layers.ts";
@@ -105,7 +106,7 @@ test.for(kinds)("layers are made once, are what was packed, and are found again 
   await using again = await home.reopened();
   expect(await again.layers.ensure(layer, "trusted")).toBe(first);
   expect(fills).toBe(2);
-  expect(await again.layers.sweep(() => new Set([layer.digest]), -1000)).toEqual([]);
+  expect(await again.layers.sweep(() => new Set([layerId(layer)]), -1000)).toEqual([]);
   expect(await again.layers.sweep(() => new Set(), 3_600_000)).toEqual([]);
   expect(await again.layers.sweep(() => new Set(), -1000)).toHaveLength(2);
   expect(await again.everything()).toEqual([]);
@@ -135,7 +136,7 @@ test.for(kinds)("what a killed process left unfinished is deleted (%s)", async (
   await expect.poll(async () => (await home.everything()).length).toBe(1);
   await using again = await home.reopened();
   await expect(pending).rejects.toThrow("lifetime ended");
-  await again.layers.sweep(() => new Set([layer.digest]), 3_600_000);
+  await again.layers.sweep(() => new Set([layerId(layer)]), 3_600_000);
   expect(await again.everything()).toEqual([]);
 });
 

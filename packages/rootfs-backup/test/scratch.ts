@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoOf, linux } from "@aeon/core";
-import { removeTree } from "../src/archive/remove-tree.ts";
+import { finish, removeTree } from "@aeon/core/trees";
 
 /** A folder that goes, with whatever hostile names are in it. */
 export interface Scratch extends Disposable {
@@ -13,7 +13,7 @@ export interface Scratch extends Disposable {
 
 export function scratch(): Scratch {
   const path = mkdtempSync(join(tmpdir(), "aeon-backup-"));
-  return { path, at: (...names) => join(path, ...names), [Symbol.dispose]: () => removeTree(path) };
+  return { path, at: (...names) => join(path, ...names), [Symbol.dispose]: () => finish(removeTree(path)) };
 }
 
 /** Runs a command; its error output is part of the failure. */

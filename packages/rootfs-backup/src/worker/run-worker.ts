@@ -1,11 +1,10 @@
 import { text } from "node:stream/consumers";
 import { grpcStatusOf, linux, toAeonError } from "@aeon/core";
+import { finish, measureTree, removeTree } from "@aeon/core/trees";
 import * as v from "valibot";
-import { measureTree } from "../archive/measure-tree.ts";
 import { packFile, unpackFile } from "../archive/layer-file.ts";
 import { stackOf } from "../archive/layer-stack.ts";
 import { weighStack } from "../archive/weigh-stack.ts";
-import { removeTree } from "../archive/remove-tree.ts";
 import { makeImage } from "../restore/make-image.ts";
 import { findConflicts } from "../restore/conflicts.ts";
 import { jobSchema, type Job } from "./job.ts";
@@ -44,7 +43,7 @@ async function run(job: Job): Promise<object> {
       await unpackFile(job);
       break;
     case "remove":
-      removeTree(job.path);
+      finish(removeTree(job.path));
       break;
     case "conflicts":
       result = findConflicts(job);
@@ -56,7 +55,7 @@ async function run(job: Job): Promise<object> {
       result = { bytes: weighStack(stackOf(job)) };
       break;
     case "measure":
-      result = { bytes: measureTree(job.path) };
+      result = { bytes: finish(measureTree(job.path)).size };
       break;
   }
   return result;

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
+import type { Measured } from "@aeon/core/trees";
 import { errors } from "../errors.ts";
 import type { DiskReply, DiskRequest } from "./disk-worker.ts";
-import type { Measured } from "./measure-tree.ts";
 
 /** Milliseconds without work after which the thread ends and gives its memory back. */
 const idleMs = 30_000;

@@ -1,6 +1,5 @@
 import { parentPort } from "node:worker_threads";
-import { measureTree, type Measured } from "./measure-tree.ts";
-import { removeTree } from "./remove-tree.ts";
+import { measureTree, removeTree, type Measured } from "@aeon/core/trees";
 
 /** A request to the worker thread; `cancel` names an earlier one. */
 export type DiskRequest =

@@ -1,9 +1,7 @@
 import { constants } from "node:fs";
 import { lstat, open, opendir, readFile, rmdir, unlink } from "node:fs/promises";
 import { errnoOf } from "@aeon/core";
-import { LinkedFiles } from "./linked-files.ts";
-import type { Measured } from "./measure-tree.ts";
-import { foreignMount, mountIdOf } from "./mount-id.ts";
+import { foreignMount, LinkedFiles, mountIdOf, type Measured } from "@aeon/core/trees";
 
 /** Entries up to which a tree is handled here, so that small containers need no thread of their own. */
 export const smallTreeEntries = 500;

@@ -1,7 +1,7 @@
 import type { SnapshotUsage } from "@aeon/core";
+import type { Measured } from "@aeon/core/trees";
 import type { DiskThread } from "./disk-thread.ts";
 import { fileError } from "./file-error.ts";
-import type { Measured } from "./measure-tree.ts";
 import { filesOf } from "./mounts.ts";
 import type { SnapshotRecord } from "./record.ts";
 import { measureSmallTree, smallTreeEntries } from "./small-tree.ts";

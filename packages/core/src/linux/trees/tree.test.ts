@@ -13,15 +13,9 @@ import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { finish } from "./finish.ts";
 import { measureTree } from "./measure-tree.ts";
 import { removeTree } from "./remove-tree.ts";
-
-function finish<T>(job: Generator<void, T, undefined>): T {
-  for (;;) {
-    const step = job.next();
-    if (step.done === true) return step.value;
-  }
-}
 
 const folder = () => mkdtempDisposable(join(tmpdir(), "aeon-tree-"));
 const blocks = (path: string): number => lstatSync(path).blocks * 512;
