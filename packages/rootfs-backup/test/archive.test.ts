@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, closeSync, linkSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DirectoryCursor } from "../src/archive/directory-cursor.ts";
 import { FrameWriter } from "../src/archive/frame-writer.ts";
 import { packFile, unpackFile } from "../src/archive/layer-file.ts";
-import { makeTree, randomTree } from "./random-tree.ts";
+import { makeTree, randomTree, type MakeOptions, type Node, type TreeOptions } from "./random-tree.ts";
 import { run, scratch } from "./scratch.ts";
 import { debianFile, describeTree, difference } from "@aeon/testkit";
 
@@ -14,9 +15,29 @@ const zstd = await debianFile("zstd", "usr/bin/zstd");
 
 /** Set to repeat a failure that a run printed. */
 const seed = Number(process.env["AEON_TEST_SEED"] ?? Date.now() % 2 ** 31);
-const runs = Number(process.env["AEON_TEST_RUNS"] ?? 200);
-console.log(`archive properties: seed ${seed}, ${runs} runs`);
-const settings = { seed, numRuns: runs, endOnFailure: true };
+const runs = Number(process.env["AEON_TEST_RUNS"] ?? 3000);
+console.log(`archive properties: seed ${seed}, ${runs} trees in all`);
+/** Trees that are packed and unpacked together: processes and folders cost more than small trees do. */
+const together = 25;
+const settings = { seed, endOnFailure: true };
+/** Trees that were tried. */
+let tried = 0;
+
+const forest = (options: TreeOptions) =>
+  fc.array(randomTree(options), { minLength: together, maxLength: together });
+
+/** Makes each tree in a folder of its own. */
+function makeForest(root: string, trees: readonly (readonly Node[])[], options: MakeOptions = {}): void {
+  mkdirSync(root);
+  for (const [index, tree] of trees.entries()) {
+    mkdirSync(join(root, `t${index}`));
+    makeTree(join(root, `t${index}`), tree, options);
+  }
+  tried += trees.length;
+}
+
+/** So many rounds that the given share of all trees is tried. */
+const rounds = (share: number) => ({ ...settings, numRuns: Math.ceil((runs * share) / together) });
 
 const tarFlags = [
   "--xattrs",
@@ -32,10 +53,9 @@ describe("random layers", () => {
     { timeout: 600_000 },
     async () => {
       await fc.assert(
-        fc.asyncProperty(randomTree({ overlay: true }), async (tree) => {
+        fc.asyncProperty(forest({ overlay: true }), async (trees) => {
           using dir = scratch();
-          mkdirSync(dir.at("upper"));
-          makeTree(dir.at("upper"), tree);
+          makeForest(dir.at("upper"), trees);
           const { layer } = await packFile({
             source: dir.at("upper"),
             target: dir.at("blob"),
@@ -54,17 +74,17 @@ describe("random layers", () => {
           });
           expect(again.layer).toEqual(layer);
         }),
-        settings,
+        rounds(0.4),
       );
     },
   );
 
   test("are what GNU tar extracts from our archive", { timeout: 600_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(randomTree({ overlay: false }), async (tree) => {
+      fc.asyncProperty(forest({ overlay: false }), async (trees) => {
         using dir = scratch();
-        for (const name of ["upper", "out"]) mkdirSync(dir.at(name));
-        makeTree(dir.at("upper"), tree);
+        mkdirSync(dir.at("out"));
+        makeForest(dir.at("upper"), trees);
         await packFile({ source: dir.at("upper"), target: dir.at("blob"), overlay: "trusted", level: 1 });
         run(zstd, "-q", "-d", dir.at("blob"), "-o", dir.at("tar"));
         run("tar", ...tarFlags, "-C", dir.at("out"), "-xf", dir.at("tar"));
@@ -74,16 +94,15 @@ describe("random layers", () => {
         ];
         expect(difference(ours, theirs)).toEqual([]);
       }),
-      { ...settings, numRuns: Math.ceil(runs / 2) },
+      rounds(0.3),
     );
   });
 
   test("are what we extract from GNU tar's archive", { timeout: 600_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(randomTree({ overlay: false }), async (tree) => {
+      fc.asyncProperty(forest({ overlay: false }), async (trees) => {
         using dir = scratch();
-        mkdirSync(dir.at("upper"));
-        makeTree(dir.at("upper"), tree, { linkSpecial: false });
+        makeForest(dir.at("upper"), trees, { linkSpecial: false });
         // It skips sockets with a warning, which is not a failure.
         const { status, stderr } = spawnSync(
           "tar",
@@ -113,9 +132,37 @@ describe("random layers", () => {
         ];
         expect(difference(before, after)).toEqual([]);
       }),
-      { ...settings, numRuns: Math.ceil(runs / 2) },
+      rounds(0.3),
     );
   });
+});
+
+test("whole layers are random trees too, their root folder included", { timeout: 300_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      randomTree({ overlay: true }),
+      fc.integer({ min: 0, max: 0o7777 }),
+      async (tree, mode) => {
+        using dir = scratch();
+        mkdirSync(dir.at("upper"));
+        makeTree(dir.at("upper"), tree);
+        chmodSync(dir.at("upper"), mode);
+        const how = { overlay: "trusted", level: 1 } as const;
+        const { layer } = await packFile({ source: dir.at("upper"), target: dir.at("blob"), ...how });
+        await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
+        const before = await describeTree(dir.at("upper"), { layer: true });
+        expect(difference(before, await describeTree(dir.at("lower"), { layer: true }))).toEqual([]);
+        const again = await packFile({ source: dir.at("lower"), target: dir.at("again"), ...how });
+        expect(again.layer).toEqual(layer);
+        tried += 1;
+      },
+    ),
+    { ...settings, numRuns: Math.ceil(runs / 60) },
+  );
+});
+
+test("thousands of trees were tried", () => {
+  expect(tried).toBeGreaterThanOrEqual(runs);
 });
 
 test("a tree deeper than any path may be long survives", { timeout: 60_000 }, async () => {

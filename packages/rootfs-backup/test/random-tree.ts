@@ -112,26 +112,28 @@ const look: fc.Arbitrary<Look> = fc.record({
   }),
 });
 
+const sparse = (most: number) =>
+  fc.record({
+    kind: fc.constant("sparse" as const),
+    size: fc.integer({ min: 1, max: most }),
+    at: fc.array(fc.nat({ max: most }), { maxLength: 40 }),
+  });
+
+/** Reading holes takes long, so large ones are rare. */
 const leaf: fc.Arbitrary<Body> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("file" as const), data: content }) },
+  { weight: 1, arbitrary: sparse(40_000_000) },
+  { weight: 90, arbitrary: fc.record({ kind: fc.constant("file" as const), data: content }) },
   {
-    weight: 1,
+    weight: 15,
     arbitrary: fc.record({
       kind: fc.constant("file" as const),
       data: fc.constantFrom(511, 512, 513, 4096, 300_000).map((length) => new Uint8Array(length).fill(7)),
     }),
   },
+  { weight: 30, arbitrary: sparse(300_000) },
+  { weight: 30, arbitrary: fc.record({ kind: fc.constant("symlink" as const), target: bytes(200) }) },
   {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constant("sparse" as const),
-      size: fc.integer({ min: 1, max: 40_000_000 }),
-      at: fc.array(fc.nat({ max: 40_000_000 }), { maxLength: 40 }),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("symlink" as const), target: bytes(200) }) },
-  {
-    weight: 1,
+    weight: 15,
     arbitrary: fc.record({
       kind: fc.constant("device" as const),
       type: fc.constantFrom("character" as const, "block" as const),
@@ -139,8 +141,8 @@ const leaf: fc.Arbitrary<Body> = fc.oneof(
       minor: fc.integer({ min: 0, max: 1_048_575 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("fifo" as const, "socket" as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("link" as const), pick: fc.nat() }) },
+  { weight: 15, arbitrary: fc.record({ kind: fc.constantFrom("fifo" as const, "socket" as const) }) },
+  { weight: 30, arbitrary: fc.record({ kind: fc.constant("link" as const), pick: fc.nat() }) },
 );
 
 /** The children of a random tree's root. */
