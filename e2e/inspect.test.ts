@@ -101,6 +101,10 @@ describe.each(containerdVersions)("a store without its agent (containerd %s)", (
     await node.aeonctl("restore", first.backup, "--container", "two");
     const second = await node.live("two", standalone.image, more);
     const viaAgent = JSON.parse(await node.aeonctl("backup", "diff", second.backup, "-o", "json"));
+    expect(JSON.parse(await node.aeonctl("backup", "ls", "--container", "two", "-o", "json"))).toMatchObject([
+      { id: second.backup, state: "stored", head: true, pinned: null, seq: 1 },
+    ]);
+    expect(JSON.parse(await node.aeonctl("backup", "retention", "-o", "json"))).toMatchObject({ rules: {} });
     await standalone.agent[Symbol.asyncDispose]();
     expect(readdirSync(node.store)).toContain("t");
 
@@ -157,6 +161,11 @@ describe.each(containerdVersions)("a store without its agent (containerd %s)", (
     await node.ctr("containers", "delete", "saved");
     expect(difference(own(second.tree), own(saved))).toEqual([]);
 
+    expect(await json("retention", "--keep-last", "1")).toMatchObject({
+      rules: { keepLast: 1 },
+      expired: [],
+    });
+    expect(await offline("retention")).toContain("no rule removes backups");
     await offline("pin", second.backup, "--reason", "evidence");
     expect(await failure(offline("rm", second.backup))).toMatchObject({ exitCode: 5 });
     await offline("unpin", second.backup);

@@ -60,5 +60,6 @@ async function open(command: Command): Promise<OpenedStore> {
   if (store !== undefined) return openStore({ location: store, keyFile });
   if (config !== undefined) return openStore({ configFile: config, keyFile });
   const known = await askAgent(command, (agent) => agent.getBackupStore({}));
-  return openStore({ table: known.table, keyFile: keyFile ?? (known.keyFile || undefined) });
+  const { retention } = known;
+  return openStore({ table: known.table, retention, keyFile: keyFile ?? (known.keyFile || undefined) });
 }

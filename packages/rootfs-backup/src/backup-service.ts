@@ -4,6 +4,7 @@ import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { DrainCall, DrainSummary } from "./capture/drain.ts";
 import type { PhaseChange } from "./queue/phases.ts";
 import type { ChainKey } from "./store/chain.ts";
+import type { RetentionRules } from "./store/retention.ts";
 import type { Restore } from "./records/restore-records.ts";
 
 export interface RestoreRequest {
@@ -17,6 +18,8 @@ export interface RestoreRequest {
 export interface BackupService {
   /** The table `backup.store` with the path in use, for programs on this host that look into the store themselves. */
   readonly storeTable: Readonly<Record<string, unknown>>;
+  /** What is removed by itself. */
+  readonly retention: RetentionRules;
   /** Path of the keys that layers are encrypted with. */
   readonly keyFile: string | undefined;
   /** Newest first: the backups made here, and those of other nodes in the same store. */

@@ -22,6 +22,7 @@ import type { BackupDocument } from "./store/backup-document.ts";
 import { chainOf, type ChainKey } from "./store/chain.ts";
 import { inUse } from "./store/holds.ts";
 import { within } from "./restore/within.ts";
+import type { RetentionRules } from "./store/retention.ts";
 import type { BackupStore } from "./store/backup-store.ts";
 
 export interface BackupsOptions {
@@ -34,6 +35,7 @@ export interface BackupsOptions {
   /** See {@link BackupService.storeTable}. */
   readonly storeTable: Readonly<Record<string, unknown>>;
   readonly keyFile: string | undefined;
+  readonly retention: RetentionRules;
   readonly layers: RestoredLayers;
   readonly registry: ContainerRegistry | undefined;
   /** The running containers that are kept. */
@@ -64,6 +66,10 @@ export class Backups implements BackupService {
 
   get storeTable(): Readonly<Record<string, unknown>> {
     return this.#options.storeTable;
+  }
+
+  get retention(): RetentionRules {
+    return this.#options.retention;
   }
 
   get keyFile(): string | undefined {

@@ -62,7 +62,7 @@ import { openObjects, storeTable } from "./objects/open-objects.ts";
 import { chainOf } from "./store/chain.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import { backupStore } from "./store/object-backup-store.ts";
-import type { RetentionRules } from "./store/retention.ts";
+import { retentionRules } from "./store/retention-rules.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
 export interface BackupPluginOptions {
@@ -161,6 +161,7 @@ async function start(
     store,
     storeTable: storeTable(config.store, root),
     keyFile: config.encryption["key-file"],
+    retention: retentionRules(config.retention),
     layers,
     registry,
     kept,
@@ -376,18 +377,6 @@ class PartialLifetime extends Lifetime {
 function assertRoot(root: string): void {
   if (root.includes(","))
     throw errors.BACKUP_ROOT_INVALID(`${root} holds a comma, which overlay mount options cannot express`);
-}
-
-function retentionRules(config: BackupConfig["retention"]): RetentionRules {
-  const rules = {
-    keepLast: config["keep-last"],
-    keepHourly: config["keep-hourly"],
-    keepDaily: config["keep-daily"],
-    keepWeekly: config["keep-weekly"],
-    maxAgeMs: config["max-age"],
-    maxBytes: config["max-bytes"],
-  };
-  return present(rules);
 }
 
 /** One name for the one agent that may run on this root of this host. */

@@ -112,3 +112,18 @@ test("a store that takes no writes keeps nobody from starting", { timeout: 60_00
   const restored = await runOn(node, dir, backup, "two");
   expect(difference(ran.after, restored.before)).toEqual([]);
 });
+
+test("what a container released is free when the agent stops right after", { timeout: 60_000 }, async () => {
+  using dir = scratch();
+  const config = { store: { path: dir.at("store") } } as const;
+  await using store = open(dir);
+  let backup: BackupId;
+  {
+    await using node = await startNode({ root: dir.at("node"), config });
+    ({ backup } = await cycle(node, dir, { id: "one", from: undefined, script: "echo 1 > a" }));
+    await removeContainer(node, await runOn(node, dir, backup, "two"));
+    expect(await store.holds("default", signal)).toHaveLength(1);
+  }
+  expect(await store.holds("default", signal)).toEqual([]);
+  await store.removeBackup(backup, signal);
+});

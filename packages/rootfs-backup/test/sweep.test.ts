@@ -132,6 +132,14 @@ test("retention goes by chain, spares pins and the tip, and leaves what others n
   await publish(store, "other", ["x"], { workload: "db", createdAt: 1n });
   await store.pin(backupId("b1"), "kept", signal);
   expect(await store.retain({}, now, signal)).toEqual([]);
+  const preview = await Array.fromAsync(
+    store.previewRetention({ keepLast: 2, maxAgeMs: 5.5 * day }, now, signal),
+  );
+  expect(preview.map(({ ref, cause }) => `${ref.id} ${cause}`)).toEqual([
+    "b0 max-age",
+    "b2 not-kept",
+    "b3 not-kept",
+  ]);
   expect((await store.retain({ keepLast: 2 }, now, signal)).toSorted()).toEqual(["b0", "b2", "b3"]);
   const ids: string[] = [];
   for await (const { id } of store.list({}, signal)) ids.push(id);

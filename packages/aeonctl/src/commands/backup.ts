@@ -8,6 +8,7 @@ import { addFiles } from "./backup/files.ts";
 import { addGc } from "./backup/gc.ts";
 import { addLs } from "./backup/ls.ts";
 import { addPin } from "./backup/pin.ts";
+import { addRetention } from "./backup/retention.ts";
 import { addRm } from "./backup/rm.ts";
 import { addShow } from "./backup/show.ts";
 import { addVerify } from "./backup/verify.ts";
@@ -30,5 +31,6 @@ export function addBackup(program: Command, streams: CliStreams): void {
   addExport(backup, streams);
   addPin(backup, streams);
   addRm(backup, streams);
+  addRetention(backup, streams);
   addGc(backup, streams);
 }

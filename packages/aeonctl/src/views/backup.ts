@@ -45,7 +45,7 @@ export interface BackupView {
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string | null;
   readonly storedAt: string | null;
-  /** Where it was made, and its place in the chain; null when only the agent was asked, as the two below. */
+  /** Where it was made, and its place in the chain; null until stored, as the two below. */
   readonly node: string | null;
   readonly seq: number | null;
   /** True for the one that a container which continues the chain starts from. */
@@ -127,6 +127,7 @@ const columns: readonly Column<BackupView>[] = [
   { title: "CREATED", text: ({ createdAt }) => shortTime(createdAt) },
   { title: "TRIGGER", text: ({ trigger }) => trigger },
   { title: "EXIT", text: exitText, align: "right" },
+  { title: "MARKS", text: marks, paint: (text, _backup, style) => style.good(text) },
   { title: "IMAGE", text: ({ image }) => image },
   { title: "FAILURE", text: failureText },
 ];
@@ -150,7 +151,11 @@ const ageText = (createdAt: string | null): string | null =>
   createdAt === null ? null : humanDuration(Date.now() - Date.parse(createdAt));
 
 export const backupTable = (views: readonly BackupView[], style: Style): string =>
-  formatTable(views, views.some(({ head }) => head !== null) ? storeColumns : columns, style);
+  formatTable(views, columns, style);
+
+/** The same of a store, where nothing is on its way. */
+export const storedTable = (views: readonly BackupView[], style: Style): string =>
+  formatTable(views, storeColumns, style);
 
 const shown = (text: string | null): string | null => (text === null ? null : printable(text));
 

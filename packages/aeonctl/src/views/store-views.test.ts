@@ -2,7 +2,7 @@ import type { BackupDocument } from "@aeon/rootfs-backup";
 import type { ListedBackup, TreeChange, TreeEntry } from "@aeon/rootfs-backup/inspect";
 import { expect, test } from "vitest";
 import { plainStyle } from "../format/style.ts";
-import { backupTable } from "./backup.ts";
+import { storedTable } from "./backup.ts";
 import { changeTable, changeView } from "./change.ts";
 import { fileTable, fileTree, fileView } from "./file.ts";
 import { removalText } from "./removal.ts";
@@ -68,7 +68,7 @@ test("a backup of a store shows its chain, marks and end", () => {
     { ...listed, ref: { ...listed.ref, createdAt: `${Date.now() - 7_200_000}000000` } },
     "/store",
   );
-  const [titles, row] = backupTable([{ ...view, pinned: "audit" }], plainStyle).split("\n");
+  const [titles, row] = storedTable([{ ...view, pinned: "audit" }], plainStyle).split("\n");
   expect(titles?.split(/ {2,}/)).toEqual(
     "BACKUP TENANT WORKLOAD CONTAINER SIZE TOTAL AGE TRIGGER EXIT PARENT MARKS".split(" "),
   );

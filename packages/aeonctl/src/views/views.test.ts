@@ -68,8 +68,8 @@ test("a backup that is stored", () => {
   });
   expect(backupTable([view], plainStyle)).toBe(
     [
-      "BACKUP                STATE   NAMESPACE  CONTAINER     SIZE  CREATED               TRIGGER   EXIT  IMAGE          FAILURE",
-      "20260102T030405Z-web  stored  k8s.io     web        1.5 MiB  2026-01-02T03:04:05Z  oom      1 oom  example/web:1  -",
+      "BACKUP                STATE   NAMESPACE  CONTAINER     SIZE  CREATED               TRIGGER   EXIT  MARKS  IMAGE          FAILURE",
+      "20260102T030405Z-web  stored  k8s.io     web        1.5 MiB  2026-01-02T03:04:05Z  oom      1 oom  -      example/web:1  -",
       "",
     ].join("\n"),
   );

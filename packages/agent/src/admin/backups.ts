@@ -47,8 +47,13 @@ export async function getBackupStore(
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.GetBackupStoreResponseSchema>> {
   const { address } = await deps.containerd(signal);
-  const { storeTable, keyFile = "" } = serviceOf(deps);
-  return { table: JSON.stringify(storeTable), containerd: address, keyFile };
+  const { storeTable, retention, keyFile = "" } = serviceOf(deps);
+  return {
+    table: JSON.stringify(storeTable),
+    containerd: address,
+    keyFile,
+    retention: JSON.stringify(retention),
+  };
 }
 
 /** Forgets a stored backup. */

@@ -8,7 +8,10 @@ import { backupConfig } from "../config.ts";
 import { errors } from "../errors.ts";
 import { openObjects } from "../objects/open-objects.ts";
 import { posixObjects } from "../objects/posix/posix-objects.ts";
+import { present } from "../records/backup-record.ts";
 import type { BackupStore } from "../store/backup-store.ts";
+import type { RetentionRules } from "../store/retention.ts";
+import { retentionRules } from "../store/retention-rules.ts";
 import { backupStore } from "../store/object-backup-store.ts";
 import { tableOfLocation } from "./store-location.ts";
 
@@ -16,12 +19,18 @@ import { tableOfLocation } from "./store-location.ts";
 export type StoreAddress = {
   /** Keys of encrypted layers; that of the configuration when absent. */
   readonly keyFile?: string | undefined;
-} & ({ readonly location: string } | { readonly configFile: string } | { readonly table: string });
+} & (
+  | { readonly location: string }
+  | { readonly configFile: string }
+  | { readonly table: string; readonly retention?: string }
+);
 
 /** A store and what it takes to read what is in it. */
 export interface OpenedStore extends AsyncDisposable {
   readonly store: BackupStore;
   readonly keys: readonly EncryptionKey[];
+  /** What agents remove by themselves, as far as what named the store says so. */
+  readonly retention: RetentionRules | undefined;
 }
 
 /** Where an agent keeps its state when its configuration does not say. */
@@ -32,15 +41,16 @@ const defaultRoot = "/var/lib/aeon";
  * `STORE_NOT_FOUND` when there is none, with `ENCRYPTION_KEY_INVALID`, and as loading a configuration does.
  */
 export async function openStore(address: StoreAddress): Promise<OpenedStore> {
-  const { store: opening, keyFile } = resolveAddress(address);
+  const { store: opening, keyFile, retention } = resolveAddress(address);
   const keys = keyFile === undefined ? [] : parseKeyFile(await readFile(keyFile), keyFile);
   const store = await opening();
-  return { store, keys, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+  return { store, keys, retention, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
 
 interface ResolvedAddress {
   readonly store: () => Promise<BackupStore>;
   readonly keyFile: string | undefined;
+  readonly retention?: RetentionRules | undefined;
 }
 
 function resolveAddress(address: StoreAddress): ResolvedAddress {
@@ -48,11 +58,16 @@ function resolveAddress(address: StoreAddress): ResolvedAddress {
   if ("location" in address)
     return { store: () => openTable(parseTable(tableOfLocation(address.location)), defaultRoot), keyFile };
   if ("table" in address)
-    return { store: () => openTable(parseTable(JSON.parse(address.table)), defaultRoot), keyFile };
+    return {
+      store: () => openTable(parseTable(JSON.parse(address.table)), defaultRoot),
+      keyFile,
+      retention: parseRules(address.retention),
+    };
   const { root = defaultRoot, backup = {} } = parseFile(peekConfig({ file: address.configFile }));
   return {
     store: () => openTable(parseTable(backup.store ?? {}), root),
     keyFile: keyFile ?? backup.encryption?.["key-file"],
+    retention: retentionRules(parseRetention(backup.retention ?? {})),
   };
 }
 
@@ -63,6 +78,7 @@ const fileSchema = v.looseObject({
   backup: v.optional(
     v.looseObject({
       store: v.optional(v.unknown()),
+      retention: v.optional(v.unknown()),
       encryption: v.optional(v.looseObject({ "key-file": v.optional(v.string()) })),
     }),
   ),
@@ -72,6 +88,30 @@ function parseFile(table: unknown): v.InferOutput<typeof fileSchema> {
   const parsed = v.safeParse(fileSchema, table);
   if (parsed.success) return parsed.output;
   throw errors.STORE_ADDRESS_INVALID(`the configuration names no store: ${v.summarize(parsed.issues)}`);
+}
+
+const count = v.optional(v.number());
+const rulesSchema = v.object({
+  keepLast: count,
+  keepHourly: count,
+  keepDaily: count,
+  keepWeekly: count,
+  maxAgeMs: count,
+  maxBytes: count,
+});
+
+/** What the agent says, as JSON; an older one says nothing. */
+function parseRules(text: string | undefined): RetentionRules | undefined {
+  if (text === undefined || text === "") return undefined;
+  return present(v.parse(rulesSchema, JSON.parse(text)));
+}
+
+function parseRetention(table: unknown): v.InferOutput<typeof backupConfig>["retention"] {
+  const parsed = v.safeParse(backupConfig.entries.retention, table);
+  if (parsed.success) return parsed.output;
+  throw errors.STORE_ADDRESS_INVALID(
+    `the table backup.retention is not one that this version knows: ${v.summarize(parsed.issues)}`,
+  );
 }
 
 function parseTable(table: unknown): StoreTable {

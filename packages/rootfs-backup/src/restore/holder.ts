@@ -21,6 +21,8 @@ export type Held = Pick<Binding, "snapshotKey" | "backup" | "layers">;
 
 /** How long a write may take; a container's start waits for one. */
 const writeLimitMs = 20_000;
+/** How long the last write before the agent stops may take. */
+const lastWriteLimitMs = 5_000;
 /** Until a write that failed is tried again, in milliseconds. */
 const retryMs = 30_000;
 /** How long releases are collected, in milliseconds. */
@@ -42,6 +44,7 @@ export class Holder implements AsyncDisposable {
   readonly #tenants: Set<string>;
   #writing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #isDirty = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: HolderOptions) {
@@ -55,6 +58,8 @@ export class Holder implements AsyncDisposable {
       clearInterval(renew);
       clearTimeout(this.#timer);
       await Promise.allSettled([this.#writing, this.#next]);
+      // What containers released shortly before must not stay claimed while no agent runs.
+      if (this.#isDirty) await this.#write(AbortSignal.timeout(lastWriteLimitMs)).catch(() => {});
     });
   }
 
@@ -65,6 +70,7 @@ export class Holder implements AsyncDisposable {
 
   /** As {@link poke}, once for all that happens within a moment. */
   pokeSoon(): void {
+    this.#isDirty = true;
     this.#later(soonMs);
   }
 
@@ -95,7 +101,8 @@ export class Holder implements AsyncDisposable {
   }
 
   #start(): Promise<void> {
-    const work = this.#write().finally(() => {
+    const limit = AbortSignal.timeout(writeLimitMs);
+    const work = this.#write(AbortSignal.any([this.#life.signal, limit])).finally(() => {
       if (this.#writing === work) this.#writing = undefined;
     });
     this.#writing = work;
@@ -116,9 +123,9 @@ export class Holder implements AsyncDisposable {
     if (!this.#life.signal.aborted) this.#timer = setTimeout(() => this.poke(), ms).unref();
   }
 
-  async #write(): Promise<void> {
+  async #write(signal: AbortSignal): Promise<void> {
     const { store, writer, node, lifetimeMs } = this.#options;
-    const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(writeLimitMs)]);
+    this.#isDirty = false;
     const byTenant = this.#byTenant();
     for (const tenant of new Set([...this.#tenants, ...byTenant.keys()])) {
       const backups = byTenant.get(tenant) ?? [];

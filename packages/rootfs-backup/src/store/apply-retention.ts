@@ -7,7 +7,13 @@ import { refsBelow } from "./list-refs.ts";
 import { readHead } from "./move-head.ts";
 import { idsIn, tenantFolders } from "./names.ts";
 import { removeRef } from "./remove-backup.ts";
-import { expired, type Retainable, type RetentionRules } from "./retention.ts";
+import { expired, type Retainable, type RetentionCause, type RetentionRules } from "./retention.ts";
+
+/** A backup that rules let go. */
+export interface Expired {
+  readonly ref: BackupRef;
+  readonly cause: RetentionCause;
+}
 
 /** Removes the backups that the rules let go, in every chain; gives their ids. `now` is in milliseconds. */
 export async function applyRetention(
@@ -16,8 +22,20 @@ export async function applyRetention(
   now: number,
   signal: AbortSignal,
 ): Promise<readonly BackupId[]> {
-  if (Object.values(rules).every((rule) => rule === undefined)) return [];
   const removed: BackupId[] = [];
+  for await (const { ref } of previewRetention(objects, rules, now, signal))
+    if (await remove(objects, ref, signal)) removed.push(backupId(ref.id));
+  return removed;
+}
+
+/** What {@link applyRetention} would remove, chain by chain; changes nothing. */
+export async function* previewRetention(
+  objects: ObjectStore,
+  rules: RetentionRules,
+  now: number,
+  signal: AbortSignal,
+): AsyncGenerator<Expired, void> {
+  if (Object.values(rules).every((rule) => rule === undefined)) return;
   for (const folder of await tenantFolders(objects, signal)) {
     const pins = new Set<string>();
     for await (const id of idsIn(objects, layout.pins(folder), signal)) pins.add(id);
@@ -26,11 +44,12 @@ export async function applyRetention(
     for await (const prefix of chainPrefixes(objects, folder, signal)) {
       const chain = await readChain(objects, folder, prefix, signal);
       const gone = await goneOf(objects, chain, { pins, rules, now, signal });
-      for (const ref of chain)
-        if (gone.has(ref.id) && (await remove(objects, ref, signal))) removed.push(backupId(ref.id));
+      for (const ref of chain) {
+        const cause = gone.get(ref.id);
+        if (cause !== undefined) yield { ref, cause };
+      }
     }
   }
-  return removed;
 }
 
 async function* chainPrefixes(
@@ -67,10 +86,10 @@ async function goneOf(
   objects: ObjectStore,
   chain: readonly BackupRef[],
   { pins, rules, now, signal }: Rules,
-): Promise<ReadonlySet<string>> {
+): Promise<ReadonlyMap<string, RetentionCause>> {
   const [first] = chain;
   // One backup always stays.
-  if (first === undefined || chain.length === 1) return new Set();
+  if (first === undefined || chain.length === 1) return new Map();
   const tip = (await readHead(objects, first.chain, signal))?.head.tip?.backup;
   const retainable = chain.map(({ id, createdAt, blobs }): Retainable => ({
     id,

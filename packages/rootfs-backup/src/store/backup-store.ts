@@ -1,6 +1,7 @@
 import type { BackupId } from "@aeon/core";
 import type { LayerFiles } from "../archive/blob-descriptor.ts";
 import type { LocalFile, ObjectKey, Pace } from "../objects/object-store.ts";
+import type { Expired } from "./apply-retention.ts";
 import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import type { ChainKey } from "./chain.ts";
@@ -128,6 +129,8 @@ export interface BackupStore extends AsyncDisposable {
   hasBackup(id: BackupId, tenant: string, signal: AbortSignal): Promise<boolean>;
   /** Removes the backups that the rules let go, in every chain; gives their ids. `now` is in milliseconds. */
   retain(rules: RetentionRules, now: number, signal: AbortSignal): Promise<readonly BackupId[]>;
+  /** What {@link retain} would remove now, and by which rule. */
+  previewRetention(rules: RetentionRules, now: number, signal: AbortSignal): AsyncIterable<Expired>;
   /** Whether it is this node's turn to tidy the store: gives the store's time in milliseconds, else undefined. */
   claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined>;
   /** Deletes data that nothing names, in all tenants; several nodes may do so at once, and publish meanwhile. */

@@ -14,7 +14,7 @@ import type {
   SweepReport,
   VerifyLayerOptions,
 } from "./backup-store.ts";
-import { applyRetention } from "./apply-retention.ts";
+import { applyRetention, previewRetention, type Expired } from "./apply-retention.ts";
 import { isSameChain, type ChainKey } from "./chain.ts";
 import { claimSweep } from "./claim-sweep.ts";
 import { copyLayer } from "./copy-layer.ts";
@@ -176,6 +176,10 @@ class ObjectBackupStore implements BackupStore {
 
   retain(rules: RetentionRules, now: number, signal: AbortSignal): Promise<readonly BackupId[]> {
     return applyRetention(this.#objects, rules, now, signal);
+  }
+
+  previewRetention(rules: RetentionRules, now: number, signal: AbortSignal): AsyncIterable<Expired> {
+    return previewRetention(this.#objects, rules, now, signal);
   }
 
   claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined> {

@@ -12,7 +12,9 @@ const backup = (id: string, hoursAgo: number, size = 1, isPinned = false): Retai
   blobs: [{ digest: id, size }],
 });
 
-const goneOf = (chain: readonly Retainable[], rules: RetentionRules) => [...expired(chain, rules, now)];
+const goneOf = (chain: readonly Retainable[], rules: RetentionRules) => [
+  ...expired(chain, rules, now).keys(),
+];
 
 test("without rules everything stays", () => {
   expect(goneOf([backup("a", 9999), backup("b", 1)], {})).toEqual([]);
@@ -29,6 +31,15 @@ test("keeps the last, and one per hour, day and week", () => {
   expect(left({ keepDaily: 3 }).length).toBe(3);
   expect(left({ keepWeekly: 10 }).length).toBeLessThanOrEqual(3);
   expect(left({ keepLast: 1, keepDaily: 2 })).toEqual(expect.arrayContaining([0]));
+});
+
+test("says by which rule a backup goes", () => {
+  const chain = [backup("old", 400), backup("more", 3, 10), backup("large", 2, 10), backup("newest", 1, 10)];
+  expect([...expired(chain, { maxAgeMs: 100 * hour, keepLast: 2, maxBytes: 15 }, now)]).toEqual([
+    ["old", "max-age"],
+    ["more", "not-kept"],
+    ["large", "max-bytes"],
+  ]);
 });
 
 test("age counts against every rule, but not for the newest and pinned ones", () => {
@@ -97,8 +108,8 @@ test("applying it again removes nothing more, and a looser rule never removes mo
       const rest = chain.filter(({ id }) => !gone.has(id));
       const looser = { ...rules, keepLast: (rules.keepLast ?? 0) + 1 };
       const isComparable = rules.keepLast !== undefined && rules.maxBytes === undefined;
-      const goneByLooser = isComparable ? [...expired(chain, looser, now)] : [];
-      expect([...expired(rest, rules, now)]).toEqual([]);
+      const goneByLooser = isComparable ? [...expired(chain, looser, now).keys()] : [];
+      expect([...expired(rest, rules, now).keys()]).toEqual([]);
       expect(goneByLooser.filter((id) => !gone.has(id))).toEqual([]);
     }),
   );

@@ -22,31 +22,33 @@ export interface Retainable {
   readonly blobs: readonly { readonly digest: string; readonly size: number }[];
 }
 
+/** Why a backup goes: no rule that keeps wants it, it is too old, or the chain is too large with it. */
+export type RetentionCause = "not-kept" | "max-age" | "max-bytes";
+
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * Ids of the backups of one chain that may go, given the oldest first. The newest stays, and so do pinned ones; they
+ * The backups of one chain that may go, by id, given the oldest first. The newest stays, and so do pinned ones; they
  * count all the same. `now` is in milliseconds since the epoch.
  */
 export function expired(
   chain: readonly Retainable[],
   rules: RetentionRules,
   now: number,
-): ReadonlySet<string> {
+): ReadonlyMap<string, RetentionCause> {
+  const gone = new Map<string, RetentionCause>();
   const newest = chain.at(-1);
-  if (newest === undefined) return new Set();
+  if (newest === undefined) return gone;
   const isFree = ({ id, isPinned }: Retainable) => !isPinned && id !== newest.id;
   const wanted = keptByCount(chain, rules);
   const oldest = rules.maxAgeMs === undefined ? -Infinity : now - rules.maxAgeMs;
-  const gone = new Set(
-    chain
-      .filter((each) => isFree(each) && (!wanted.has(each.id) || each.createdAt < oldest))
-      .map(({ id }) => id),
-  );
+  for (const each of chain.filter(isFree))
+    if (each.createdAt < oldest) gone.set(each.id, "max-age");
+    else if (!wanted.has(each.id)) gone.set(each.id, "not-kept");
   if (rules.maxBytes !== undefined) {
     const left = chain.filter(({ id }) => !gone.has(id));
-    for (const id of overweight(left, isFree, rules.maxBytes)) gone.add(id);
+    for (const id of overweight(left, isFree, rules.maxBytes)) gone.set(id, "max-bytes");
   }
   return gone;
 }

@@ -1,10 +1,12 @@
+import { errorMessage } from "@aeon/core";
 import type { BackupList } from "@aeon/rootfs-backup/inspect";
 import type { Command } from "commander";
 import { addStoreOptions, hasStore, withStore } from "../../catalog.ts";
 import { addExamples, askAgent, print, type CliStreams } from "../../cli.ts";
 import { errors } from "../../errors.ts";
+import { printable } from "../../format/printable.ts";
 import { parseSince } from "../../format/since.ts";
-import { backupTable, backupView, type BackupView } from "../../views/backup.ts";
+import { backupTable, backupView, storedTable, type BackupView } from "../../views/backup.ts";
 import { storedBackupView } from "../../views/stored-backup.ts";
 
 interface ListOptions {
@@ -13,6 +15,7 @@ interface ListOptions {
   readonly workload?: string;
   readonly container?: string;
   readonly since?: Date;
+  readonly quiet: boolean;
 }
 
 /** `aeonctl backup ls` */
@@ -33,9 +36,9 @@ export function addLs(backup: Command, streams: CliStreams): void {
       )
       .option("-q, --quiet", "print only ids, one per line", false),
   ).action(async (options: ListOptions, self: Command) => {
-    const views = hasStore(self) ? await fromStore(self, options) : await fromAgent(self);
+    const views = hasStore(self) ? await fromStore(self, options) : await fromAgent(self, options, streams);
     await print(streams, self, views.filter(matches(options)), {
-      table: backupTable,
+      table: hasStore(self) ? storedTable : backupTable,
       names: (all) => all.map(({ id }) => id),
     });
   });
@@ -47,8 +50,30 @@ export function addLs(backup: Command, streams: CliStreams): void {
   ]);
 }
 
-const fromAgent = (command: Command): Promise<readonly BackupView[]> =>
-  askAgent(command, async (agent) => (await agent.listBackups({})).backups.map(backupView));
+/** The agent knows what is on its way, the store what its chains say of the rest. */
+async function fromAgent(
+  command: Command,
+  options: ListOptions,
+  { stderr }: CliStreams,
+): Promise<readonly BackupView[]> {
+  const views = await askAgent(command, async (agent) =>
+    (await agent.listBackups({})).backups.map(backupView),
+  );
+  if (options.quiet || views.every(({ state }) => state !== "stored")) return views;
+  try {
+    const stored = new Map((await fromStore(command, options)).map((view) => [view.id, view]));
+    return views.map((view) => withMarks(view, stored.get(view.id)));
+  } catch (error) {
+    stderr.write(`HEAD and pins are not known: ${printable(errorMessage(error))}\n`);
+    return views;
+  }
+}
+
+function withMarks(view: BackupView, stored: BackupView | undefined): BackupView {
+  if (stored === undefined) return view;
+  const { totalSize, node, seq, head, pinned } = stored;
+  return { ...view, totalSize, node, seq, head, pinned };
+}
 
 const fromStore = (command: Command, options: ListOptions): Promise<readonly BackupView[]> =>
   withStore(command, async ({ store }, signal) => {
