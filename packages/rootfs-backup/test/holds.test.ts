@@ -121,8 +121,9 @@ test("what a container released is free when the agent stops right after", { tim
   {
     await using node = await startNode({ root: dir.at("node"), config });
     ({ backup } = await cycle(node, dir, { id: "one", from: undefined, script: "echo 1 > a" }));
-    await removeContainer(node, await runOn(node, dir, backup, "two"));
+    const { key } = await runOn(node, dir, backup, "two");
     expect(await store.holds("default", signal)).toHaveLength(1);
+    await node.snapshotter.remove({ key }, call);
   }
   expect(await store.holds("default", signal)).toEqual([]);
   await store.removeBackup(backup, signal);
