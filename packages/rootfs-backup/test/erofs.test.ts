@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { containerId, linux } from "@aeon/core";
+import { containerId, linux, type Mount } from "@aeon/core";
 import { debianFile, describeTree, difference } from "@aeon/testkit";
 import { expect, test } from "vitest";
 import { cycle, makeImage, mess, runContainer, type Ran } from "./containers.ts";
@@ -126,10 +126,9 @@ test(
     await using _ = unmounting(dir);
     const script = "echo 1 > a; mkdir -p d/e; echo 2 > d/e/f";
     await using running = new AsyncDisposableStack();
-    let mounts: Awaited<ReturnType<typeof node.snapshotter.mounts>>;
-    const node = await startNode({ root: dir.at("node"), config });
+    let mounts: readonly Mount[];
     {
-      await using _node = node;
+      await using node = await startNode({ root: dir.at("node"), config });
       const parent = await makeImage(node, dir);
       const { backup } = await cycle(node, dir, { id: "one", from: undefined, parent, script });
       const request = { backupId: backup, namespace: space, containerId: containerId("two") };
