@@ -209,6 +209,12 @@ async function deleteBackup(known: Known): Promise<void> {
   try {
     await node.backups.remove(backup.id, call.signal);
   } catch (error) {
+    // A refusal because a container runs on it changes nothing.
+    if (isAeonError(error, "BACKUP_IN_USE")) {
+      delete known.backup;
+      tell({ container: known });
+      return;
+    }
     // Its files may still be under a container.
     if (!isAeonError(error, "unavailable")) throw error;
     return;
