@@ -12,6 +12,7 @@ export class BackupMetrics {
   readonly #rawBytes;
   readonly #storedBytes;
   readonly #restores;
+  readonly #fallbacks;
   readonly #restoreSeconds;
   readonly #waiting;
   readonly #waitingBytes;
@@ -45,6 +46,10 @@ export class BackupMetrics {
       name: "backup_restores_total",
       help: "Starts of containers with a restore request, by whether the layers were there in time.",
       labels: ["result"],
+    });
+    this.#fallbacks = metrics.counter({
+      name: "backup_restore_fallbacks_total",
+      help: "Damaged backups in whose place an older one was restored.",
     });
     this.#restoreSeconds = metrics.histogram({
       name: "backup_restore_wait_seconds",
@@ -119,6 +124,10 @@ export class BackupMetrics {
   restore(result: "restored" | "refused", seconds: number): void {
     this.#restores.inc({ result });
     this.#restoreSeconds.observe(seconds);
+  }
+
+  fallback(): void {
+    this.#fallbacks.inc();
   }
 
   queue(records: BackupRecords, now: bigint): void {

@@ -134,6 +134,15 @@ export const backupConfig = v.strictObject({
     ),
     "wait",
   ),
+  "on-damage": v.optional(
+    v.pipe(
+      v.picklist(["refuse", "previous"]),
+      v.description(
+        "when the backup that a workload's container continues turns out to be damaged: it does not start, or starts with the newest older backup that is whole, which is logged and counted",
+      ),
+    ),
+    "refuse",
+  ),
   "restore-form": v.optional(
     v.pipe(
       v.picklist(["extracted", "erofs"]),

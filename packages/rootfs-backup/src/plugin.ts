@@ -308,6 +308,8 @@ async function start(
     hasBackup: (id, tenant, signal) => store.hasBackup(id, tenant, signal),
     holder,
     continuations,
+    onDamage: config["on-damage"],
+    onFallback: () => metrics.fallback(),
     imageChange: new ImageChange({ worker, otherwise: config["on-image-change"], log }),
     pods,
     log,

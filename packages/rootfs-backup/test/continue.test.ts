@@ -1,10 +1,11 @@
-import { renameSync, writeFileSync } from "node:fs";
-import type { Labels } from "@aeon/core";
+import { renameSync, truncateSync, writeFileSync } from "node:fs";
+import { silentLogger, type BackupId, type Labels } from "@aeon/core";
 import { difference } from "@aeon/testkit";
 import { expect, test } from "vitest";
 import { keyLabel } from "../src/index.ts";
 import { enabled, makeImage, mess, removeContainer, runContainer, type Ran } from "./containers.ts";
 import { call, keyOf, startNode } from "./node.ts";
+import { layout } from "../src/store/layout.ts";
 import { scratch } from "./scratch.ts";
 
 const keyed: Labels = { ...enabled, [keyLabel]: "web" };
@@ -132,3 +133,42 @@ test("what was fetched ahead starts at once", { timeout: 60_000 }, async () => {
   console.log(`Mounts of a container whose backup was fetched ahead: ${took.toFixed(1)} ms`);
   expect(took).toBeLessThan(1000);
 });
+
+test(
+  "a damaged last backup refuses the start, or gives way to the one before it when told so",
+  { timeout: 120_000 },
+  async () => {
+    using dir = scratch();
+    const store = { path: dir.at("store") };
+    const trees: Ran["after"][] = [];
+    let last: BackupId | undefined;
+    {
+      await using node = await startNode({ root: dir.at("first"), config: { store } });
+      for (const step of [1, 2, 3]) {
+        const script = `echo ${step} > a; echo ${step} > only-${step}`;
+        const ran = await runContainer(node, dir, { id: `web-${step}`, labels: keyed, script });
+        const backup = await removeContainer(node, ran);
+        trees.push(ran.after);
+        if (backup !== undefined) last = backup;
+      }
+      if (last === undefined) throw new Error("no backup");
+      // The second and the third one need it.
+      const [, second] = await node.chain(last);
+      truncateSync(dir.at("store", layout.blob("default", second?.digest ?? "")), 10);
+    }
+    {
+      await using node = await startNode({ root: dir.at("second"), config: { store } });
+      const start = runContainer(node, dir, { id: "strict", labels: keyed, script: "true" });
+      await expect(start).rejects.toThrow(/bytes|damaged/);
+    }
+    const logged: string[] = [];
+    const log = { ...silentLogger, error: (_facts: unknown, message: string) => void logged.push(message) };
+    const config = { store, "on-damage": "previous" } as const;
+    await using node = await startNode({ root: dir.at("third"), config, log: { ...log, child: () => log } });
+    const ran = await runContainer(node, dir, { id: "lenient", labels: keyed, script: "true" });
+    expect(difference(trees[0] ?? new Map(), ran.before)).toEqual([]);
+    expect(logged.filter((line) => line.includes("the one before it is restored"))).toHaveLength(2);
+    const [restore] = await node.backups.restores(call.signal);
+    expect(restore?.state).toBe("done");
+  },
+);

@@ -123,6 +123,58 @@ const sparse = (map: string, size: string): Buffer =>
     { path: "x", data: Buffer.concat([Buffer.from(map), Buffer.alloc(512 - (map.length % 512))]) },
   );
 
+/** An archive whose first header has another type. */
+function ofType(type: string): Buffer {
+  const archive = forgeTar([file("a")]);
+  archive.write(type, 156, "latin1");
+  mendChecksums(archive);
+  return archive;
+}
+
+const refused: Readonly<Record<string, { readonly archive: () => Buffer; readonly reason: RegExp }>> = {
+  "an extended header of more than a megabyte": {
+    archive: () => withPax([paxRecord("comment", "x".repeat(2 << 20))], file("a")),
+    reason: /ARCHIVE_/,
+  },
+  "an attribute larger than any": {
+    archive: () => withPax([paxRecord("SCHILY.xattr.user.a", "x".repeat(70_000))], file("a")),
+    reason: /ARCHIVE_/,
+  },
+  "an entry of an unknown kind": { archive: () => ofType("Z"), reason: /ARCHIVE_/ },
+  "a contiguous file": { archive: () => ofType("7"), reason: /ARCHIVE_/ },
+  "a global extended header": { archive: () => ofType("g"), reason: /ARCHIVE_/ },
+  "a long name of GNU": { archive: () => ofType("L"), reason: /ARCHIVE_/ },
+  "a file of an exabyte": {
+    archive: () => withPax([paxRecord("size", "1152921504606846976")], file("a")),
+    reason: /ARCHIVE_/,
+  },
+  "a sparse file of an exabyte": {
+    archive: () => sparse("0\n", "1152921504606846976"),
+    reason: /ARCHIVE_/,
+  },
+  "a link to nothing": { archive: () => forgeTar([symlink("a", "")]), reason: /ARCHIVE_/ },
+  "a link with NUL": {
+    archive: () => withPax([paxRecord("linkpath", "a\0b")], symlink("a", "x")),
+    reason: /ARCHIVE_/,
+  },
+  "a link of a hundred kilobytes": {
+    archive: () => withPax([paxRecord("linkpath", "x".repeat(100_000))], symlink("a", "x")),
+    reason: /ARCHIVE_/,
+  },
+  "a device that is none": {
+    archive: () => forgeTar([{ path: "a", type: "block", device: { major: 0o7777777, minor: 1 } }]),
+    reason: /ARCHIVE_/,
+  },
+  "the owner that means no change": {
+    archive: () => withPax([paxRecord("gid", "4294967295")], file("a")),
+    reason: /ARCHIVE_/,
+  },
+  "an owner that is none": {
+    archive: () => withPax([paxRecord("uid", "99999999999")], file("a")),
+    reason: /ARCHIVE_/,
+  },
+};
+
 const corrupt: Readonly<Record<string, Buffer>> = {
   "no end mark": forgeTar([file("a")]).subarray(0, -1024),
   "half an end mark": forgeTar([file("a")]).subarray(0, -512),
@@ -147,6 +199,18 @@ describe("an archive with", () => {
       code: "data-loss",
       reason: "ARCHIVE_CORRUPT",
     });
+  });
+
+  test.for(named("", refused))("%s is refused, and nothing of it is left outside", async (name) => {
+    using dir = scratch();
+    const before = await canary(dir);
+    const { archive, reason } = refused[name] ?? { archive: () => Buffer.alloc(0), reason: /never/ };
+    const error = await unpackForged(archive(), dir, 2).then(
+      () => "accepted",
+      (cause: unknown) => (cause instanceof AeonError ? cause.reason : String(cause)),
+    );
+    expect(error).toMatch(reason);
+    expect(difference(before, await canary(dir))).toEqual([]);
   });
 
   test("another form of sparse files is refused", async () => {
@@ -188,7 +252,7 @@ describe("a stored blob", () => {
     using dir = scratch();
     const layer = await forgeBlob(tree, dir.at("whole"), 301);
     const bytes = readFileSync(dir.at("whole"));
-    const refused = async (changed: Buffer, name: string) => {
+    const isRefused = async (changed: Buffer, name: string) => {
       writeFileSync(dir.at("changed"), changed);
       await expect(
         unpackFile({ source: dir.at("changed"), layer, target: dir.at(name), overlay: "trusted" }),
@@ -198,10 +262,12 @@ describe("a stored blob", () => {
       const changed = Buffer.from(bytes);
       const at = Math.floor((round / 40) * bytes.length);
       changed[at] = (changed[at] ?? 0) ^ (1 << (round % 8));
-      await refused(changed, `flip-${round}`);
+      await isRefused(changed, `flip-${round}`);
     }
-    await refused(Buffer.concat([bytes, bytes]), "twice");
-    await refused(Buffer.concat([bytes, Buffer.from("more")]), "more");
+    const half = bytes.length >> 1;
+    await isRefused(Buffer.concat([bytes.subarray(half), bytes.subarray(0, half)]), "swapped");
+    await isRefused(Buffer.concat([bytes, bytes]), "twice");
+    await isRefused(Buffer.concat([bytes, Buffer.from("more")]), "more");
   });
 
   test("that unpacks to more than was recorded is refused", async () => {

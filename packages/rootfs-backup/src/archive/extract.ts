@@ -11,7 +11,7 @@ import {
   writeSync,
   chmodSync,
 } from "node:fs";
-import { errnoOf, linux } from "@aeon/core";
+import { errnoOf, errorMessage, linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { DirectoryCursor } from "./directory-cursor.ts";
 import { splitLayerPath } from "./layer-path.ts";
@@ -69,7 +69,7 @@ class Extractor implements Disposable {
       try {
         await this.#extract(entry);
       } catch (error) {
-        throw errnoOf(error) === "EEXIST" ? duplicate(entry, error) : error;
+        throw refusal(entry, error);
       }
     }
     while (this.#open.length > 0) this.#leave();
@@ -242,6 +242,31 @@ function deviceOf(entry: TarEntry): linux.DeviceNumber {
   if (entry.type === "character" && device.major === 0 && device.minor === 0)
     throw errors.ARCHIVE_HOSTILE(`archive holds the device 0:0 at ${shown(entry.path)}`);
   return device;
+}
+
+/** What the kernel, or Node before it, does not take from anybody. */
+const impossible = new Set([
+  "ENAMETOOLONG",
+  "EINVAL",
+  "E2BIG",
+  "EFBIG",
+  "ERANGE",
+  "ERR_INVALID_ARG_VALUE",
+  "ERR_OUT_OF_RANGE",
+]);
+
+function refusal(entry: TarEntry, error: unknown): unknown {
+  // Node's own checks have codes that are no errno.
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const errno = typeof code === "string" ? code : "";
+  if (errno === "EEXIST") return duplicate(entry, error);
+  // Only a link without a target is not there when it is made.
+  if (impossible.has(errno) || (errno === "ENOENT" && entry.type === "symlink"))
+    return errors.ARCHIVE_CORRUPT(
+      `archive holds ${shown(entry.path)}, which no file system has: ${errorMessage(error)}`,
+      { cause: error },
+    );
+  return error;
 }
 
 const duplicate = (entry: TarEntry, cause?: unknown) =>

@@ -139,8 +139,8 @@ export function decodeHeader(block: Buffer, pax: PaxRecords): TarEntry {
     path: withoutSlash(Buffer.from(path)),
     type,
     mode: getOctal(block, "mode") & 0o7777,
-    uid: count("uid"),
-    gid: count("gid"),
+    uid: within(count("uid"), "uid", largestId),
+    gid: within(count("gid"), "gid", largestId),
     mtime:
       mtime === undefined
         ? BigInt(getNumber(block, "mtime")) * 1_000_000_000n
@@ -149,8 +149,23 @@ export function decodeHeader(block: Buffer, pax: PaxRecords): TarEntry {
     xattrs: xattrsOf(pax),
     ...(sparse !== undefined && type === "file" && { sparseSize: sparse }),
     ...(hasTarget && { target: Buffer.from(pax.get("linkpath") ?? text(block, "linkname")) }),
-    ...(isDevice && { device: { major: getNumber(block, "devmajor"), minor: getNumber(block, "devminor") } }),
+    ...(isDevice && { device: deviceIn(block) }),
   };
+}
+
+/** Of the kernel: the next one, -1, means no change. */
+const largestId = 0xffff_fffe;
+const largestMajor = 0xfff;
+const largestMinor = 0xf_ffff;
+
+const deviceIn = (block: Buffer): { major: number; minor: number } => ({
+  major: within(getNumber(block, "devmajor"), "devmajor", largestMajor),
+  minor: within(getNumber(block, "devminor"), "devminor", largestMinor),
+});
+
+function within(value: number, field: Field, most: number): number {
+  if (value <= most) return value;
+  throw errors.ARCHIVE_CORRUPT(`archive holds the ${field} ${value}, which no file can have`);
 }
 
 function sparseOf(pax: PaxRecords): number | undefined {

@@ -12,6 +12,7 @@ import type { Pods } from "../capture/pods.ts";
 import { errors } from "../errors.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument } from "../store/backup-document.ts";
+import { compareRefs, type BackupRef } from "../store/backup-ref.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import { chainName, chainOf, isSameChain, type ChainKey } from "../store/chain.ts";
 
@@ -73,6 +74,17 @@ export class Continuations {
       );
       return undefined;
     }
+  }
+
+  /** The newest backup of a chain that is older than the given one; undefined when that is the first. */
+  async before(id: BackupId, signal: AbortSignal): Promise<BackupId | undefined> {
+    const { store } = this.#options;
+    const of = await store.named(id, signal);
+    if (of === undefined) return undefined;
+    let newest: BackupRef | undefined;
+    for await (const ref of store.list({ ...of.chain, onDamaged: () => {} }, signal))
+      if (compareRefs(ref, of) < 0 && (newest === undefined || compareRefs(ref, newest) > 0)) newest = ref;
+    return newest && backupId(newest.id);
   }
 
   /** As {@link tip}, whatever the policy; rejects with the store's own errors. */

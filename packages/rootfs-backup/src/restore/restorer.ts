@@ -44,6 +44,10 @@ export interface RestorerOptions {
   readonly holder: Holder;
   readonly continuations: Continuations;
   readonly imageChange: ImageChange;
+  /** What becomes of a container whose workload's last backup is damaged. */
+  readonly onDamage: "refuse" | "previous";
+  /** Told whenever an older backup is taken. */
+  readonly onFallback: () => void;
   readonly pods: Pods;
   readonly log: Logger;
   /** Nanoseconds since the epoch. */
@@ -136,7 +140,30 @@ export class Restorer {
     const backupId = inheritance?.backup ?? (await this.#continued(entry, target));
     if (backupId === undefined) return undefined;
     const wish = { backupId, namespace, containerId: id, requestedAt: now() };
-    return this.#restore(await restores.request(wish), target);
+    const restore = await restores.request(wish);
+    if (inheritance?.backup !== undefined || this.#options.onDamage === "refuse")
+      return this.#restore(restore, target);
+    return await this.#restoreWhole(restore, target);
+  }
+
+  /** The newest backup of the workload that is whole, when the last one is not. */
+  async #restoreWhole(last: Restore, target: Target): Promise<Binding | undefined> {
+    const { continuations, restores, onFallback, log, now } = this.#options;
+    const { signal } = target.context;
+    for (let restore = last; ;)
+      try {
+        return await this.#restore(restore, target);
+      } catch (error) {
+        const isDamaged = isAeonError(error, "data-loss") || isAeonError(error, "permission-denied");
+        const previous = isDamaged ? await continuations.before(restore.backupId, signal) : undefined;
+        if (previous === undefined) throw error;
+        log.error(
+          { snapshot: target.key, damaged: restore.backupId, instead: previous, error: errorMessage(error) },
+          "backup is damaged, the one before it is restored",
+        );
+        onFallback();
+        restore = await restores.request({ ...restore, backupId: previous, requestedAt: now() });
+      }
   }
 
   /** What the container's workload left, on whatever node; a failure is shown in the container's state. */

@@ -109,6 +109,8 @@ export interface BackupStore extends AsyncDisposable {
   putBackup(draft: BackupDraft, signal: AbortSignal): Promise<StoredBackup>;
   /** Undefined when there is none. Looks in all tenants unless one is given. */
   getBackup(id: BackupId, signal: AbortSignal, tenant?: string): Promise<StoredBackup | undefined>;
+  /** The name of a backup, which may be there when the rest is damaged. */
+  named(id: BackupId, signal: AbortSignal): Promise<BackupRef | undefined>;
   /** In no particular order; reads nothing of other tenants, workloads or containers than those asked for. */
   list(filter: ListFilter, signal: AbortSignal): AsyncIterable<BackupRef>;
   /** What a container that continues the chain starts from; undefined when the chain has no backup. */

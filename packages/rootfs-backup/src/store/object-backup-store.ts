@@ -124,6 +124,10 @@ class ObjectBackupStore implements BackupStore {
     return ref && this.#stored(ref, signal);
   }
 
+  named(id: BackupId, signal: AbortSignal): Promise<BackupRef | undefined> {
+    return findRef(this.#objects, id, signal);
+  }
+
   list(filter: ListFilter, signal: AbortSignal): AsyncIterable<BackupRef> {
     return listRefs(this.#objects, filter, signal);
   }
