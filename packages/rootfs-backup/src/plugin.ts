@@ -44,7 +44,6 @@ import { Phases } from "./queue/phases.ts";
 import { reconcile } from "./queue/reconcile.ts";
 import { TokenBucket } from "./queue/token-bucket.ts";
 import { Uploader } from "./queue/uploader.ts";
-import { present } from "./records/backup-record.ts";
 import { BackupRecords } from "./records/backup-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
 import { FreezeRecords } from "./records/freeze-records.ts";
