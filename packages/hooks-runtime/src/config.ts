@@ -16,6 +16,17 @@ export const hooksConfig = v.strictObject({
     v.pipe(absolutePath(), v.description("NRI socket of the container runtime")),
     "/var/run/nri/nri.sock",
   ),
+  record: v.optional(
+    v.pipe(v.boolean(), v.description("keep output, duration and exit of hooks of rules that do not say")),
+    false,
+  ),
+  "toolkit-state": v.optional(
+    v.pipe(
+      absolutePath(),
+      v.description("state folder of container-hooks-runtime, whose runs are shown too"),
+    ),
+    "/var/lib/container-hooks",
+  ),
 });
 
 export type HooksConfig = v.InferOutput<typeof hooksConfig>;

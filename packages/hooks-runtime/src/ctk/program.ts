@@ -6,6 +6,7 @@ import { writeConfig } from "./config-command.ts";
 import type { CtkContext } from "./context.ts";
 import { ctkLog } from "./ctk-log.ts";
 import { applyHooks, bundleFacts, explainHooks, listHooks, validateHooks } from "./hooks-command.ts";
+import { hooksLog, hooksStatus, type LogOptions } from "./runs-command.ts";
 import { install, isInstalled, refreshLauncher, uninstall } from "./install-command.ts";
 import { configureRuntime, engines, unconfigureRuntime, type RuntimeOptions } from "./runtime-command.ts";
 
@@ -117,6 +118,7 @@ interface ExplainOptions {
 
 function addHooks(program: Command, context: () => CtkContext): void {
   const hooks = program.command("hooks").description("look at the rules");
+  addRuns(hooks, context);
   hooks
     .command("validate [file]")
     .description("check the rules in force, or a file in the form of hooks.json")
@@ -149,6 +151,23 @@ function addHooks(program: Command, context: () => CtkContext): void {
     .action(async (options: ExplainOptions) =>
       explainHooks(await factsOf(options), options.json === true, context()),
     );
+}
+
+function addRuns(hooks: Command, context: () => CtkContext): void {
+  hooks
+    .command("log")
+    .description("show how hooks ran, the latest last: those of rules that record")
+    .option("--rule <name>", "only of this rule")
+    .option("--container <id>", "only of this container")
+    .option("--failed", "only those that failed")
+    .option("--last <count>", "at most so many", "20")
+    .option("--json", "as JSON")
+    .action(async (options: LogOptions) => hooksLog(options, context()));
+  hooks
+    .command("status")
+    .description("sum up the recorded runs of each hook")
+    .option("--json", "as JSON")
+    .action(async ({ json = false }: { json?: boolean }) => hooksStatus(json, context()));
 }
 
 async function factsOf(options: ExplainOptions): Promise<ContainerFacts> {

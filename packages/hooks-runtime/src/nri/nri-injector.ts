@@ -2,7 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { errorMessage, type Health, type Logger, type Metrics } from "@aeon/core";
 import { ContainerState, type Container, type PodSandbox } from "@aeon/proto/nri";
 import type { Matcher } from "../rules/injection.ts";
+import type { NriStatus } from "../service.ts";
 import { adjustmentOf, appliedAnnotation } from "./adjustment.ts";
+import type { MissedContainer } from "./missed.ts";
 import { connectNri } from "./nri-connection.ts";
 import { nriFacts } from "./nri-facts.ts";
 
@@ -12,15 +14,8 @@ export interface NriInjectorOptions {
   readonly matcher: () => Matcher;
   readonly log: Logger;
   readonly metrics: Metrics;
-}
-
-/** A container that should have got rules but was started while nobody injected them. */
-export interface MissedContainer {
-  readonly id: string;
-  readonly namespace: string;
-  readonly pod: string;
-  readonly container: string;
-  readonly rules: readonly string[];
+  /** Whether the runtime refuses containers while aeon is away, if that is known. */
+  readonly failClosed?: () => boolean | undefined;
 }
 
 /** Injects rules into the containers of a runtime, over NRI. */
@@ -28,6 +23,7 @@ export interface NriInjector extends AsyncDisposable {
   readonly health: () => Health;
   /** What the runtime told at the last registration; empty when nothing was missed. */
   readonly missed: readonly MissedContainer[];
+  readonly status: () => NriStatus;
 }
 
 const pluginName = "aeon";
@@ -50,6 +46,7 @@ class Injector implements NriInjector {
   readonly #missedGauge;
   readonly #connected;
   #failure = "not connected yet";
+  #runtime = "";
   #missed: readonly MissedContainer[] = [];
 
   constructor(options: NriInjectorOptions) {
@@ -78,6 +75,14 @@ class Injector implements NriInjector {
 
   readonly health = (): Health =>
     this.#failure === "" ? { ok: true } : { ok: false, reason: `NRI: ${this.#failure}` };
+
+  readonly status = (): NriStatus => ({
+    socket: this.#options.socket,
+    health: this.health(),
+    runtime: this.#runtime,
+    failClosed: this.#options.failClosed?.(),
+    missed: this.#missed,
+  });
 
   get missed(): readonly MissedContainer[] {
     return this.#missed;
@@ -112,6 +117,7 @@ class Injector implements NriInjector {
         signal,
       );
       this.#failure = "";
+      this.#runtime = connection.runtime;
       this.#connected.set(1);
       log.info({ socket, runtime: connection.runtime }, "registered with NRI");
       const stopped = new Promise<void>((resolve) =>

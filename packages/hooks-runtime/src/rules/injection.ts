@@ -36,10 +36,10 @@ export interface Matcher {
   injectionFor(facts: ContainerFacts): Injection;
 }
 
-/** How a hook is to run so that its failure is ignored. */
-export type Guard = (hook: Hook, rule: Rule, stage: Stage) => Hook;
+/** How a hook of a rule is to run: as it is, or below something that watches it. */
+export type Guard = (hook: Hook, rule: Rule, stage: Stage, facts: ContainerFacts) => Hook;
 
-/** Loads what the plan's expressions need; `guard` wraps hooks of rules whose failures are to be ignored. */
+/** Loads what the plan's expressions need; `guard` may wrap hooks. */
 export async function matcherFor(plan: Plan, guard: Guard = (hook) => hook): Promise<Matcher> {
   const test = await patternTest(plan.rules.flatMap(({ when }) => patternsOf(when)));
   return {
@@ -48,7 +48,7 @@ export async function matcherFor(plan: Plan, guard: Guard = (hook) => hook): Pro
     injectionFor: (facts) =>
       merge(
         plan.rules.filter((rule) => judge(rule.when, facts, test).answer === true),
-        guard,
+        (hook, rule, stage) => guard(hook, rule, stage, facts),
       ),
   };
 }
@@ -58,7 +58,9 @@ function explainRule(rule: Rule, facts: ContainerFacts, test: TestPattern): Expl
   return { rule, applies: answer, reasons };
 }
 
-function merge(rules: readonly Rule[], guard: Guard): Injection {
+type Wrap = (hook: Hook, rule: Rule, stage: Stage) => Hook;
+
+function merge(rules: readonly Rule[], guard: Wrap): Injection {
   return {
     rules: rules.map(({ name }) => name),
     hooks: Object.fromEntries(
@@ -78,12 +80,8 @@ const hooksAt = (
   rules: readonly Rule[],
   stage: Stage,
   position: Rule["position"],
-  guard: Guard,
+  guard: Wrap,
 ): readonly Hook[] =>
   rules
     .filter((rule) => rule.position === position)
-    .flatMap((rule) =>
-      (rule.hooks[stage] ?? []).map((hook) =>
-        rule.onFailure === "ignore" ? guard(hook, rule, stage) : hook,
-      ),
-    );
+    .flatMap((rule) => (rule.hooks[stage] ?? []).map((hook) => guard(hook, rule, stage)));

@@ -53,12 +53,13 @@ async function readRich(document: JsonDocument): Promise<ReadResult> {
 }
 
 function richRule(document: JsonDocument, input: RuleInput, index: number): Rule {
-  const { name, order, position, onFailure, env, mounts, annotations, timeout } = input;
+  const { name, order, position, onFailure, record, env, mounts, annotations, timeout } = input;
   return {
     ...newRule(document, ["rules", index], name, conditionOf(input.when), hooksOf(input.hooks, timeout)),
     order,
     position,
     onFailure,
+    ...(record !== undefined && { record }),
     env,
     mounts: mounts.map(withoutUndefined),
     annotations,

@@ -35,6 +35,8 @@ export interface Rule {
   readonly position: "first" | "last";
   /** Whether a failing hook fails the container. */
   readonly onFailure: "fail" | "ignore";
+  /** Whether runs of its hooks are kept; as configured when absent. */
+  readonly record?: boolean;
   readonly when: Condition;
   readonly hooks: Hooks;
   /** `NAME=value`. */

@@ -96,6 +96,7 @@ const ruleSchema = object({
   order: v.optional(v.pipe(v.number("must be a whole number"), v.safeInteger("must be a whole number")), 0),
   position: v.optional(v.picklist(["first", "last"], 'must be "first" or "last"'), "last"),
   onFailure: v.optional(v.picklist(["fail", "ignore"], 'must be "fail" or "ignore"'), "fail"),
+  record: v.optional(v.boolean("must be true or false")),
   timeout: v.optional(timeout),
   hooks: v.optional(stagesSchema, {}),
   env: v.optional(v.array(variable, "must be a list of NAME=value"), []),

@@ -3,18 +3,17 @@ import { dirname, join } from "node:path";
 import { errorMessage } from "@aeon/core";
 import { matcherFor, type Injection } from "../rules/injection.ts";
 import { loadRules } from "../rules/load-rules.ts";
-import type { Plan } from "../rules/plan.ts";
 import { replaceFile } from "../spec/replace-file.ts";
 import { readToolkitConfig, type ToolkitConfig } from "../toolkit/toolkit-config.ts";
 import type { ToolkitPaths } from "../toolkit/toolkit-paths.ts";
 import { compiledPlanPath, planScriptPath, type CompiledPlan } from "./compiled-plan.ts";
 import { appendLog } from "./runtime-log.ts";
-import { guardOf, guardPath, guardScript } from "./guard.ts";
+import { runsPath } from "../runs/runs-folder.ts";
+import { guardOf, guardPath, guardScript, guardTools } from "./guard.ts";
 import { planScript, type WatchedPath } from "./plan-script.ts";
 
 /** The kernel's clock for files may be behind by a tick; a plan must never look newer than a change it missed. */
 const clockSlackMs = 20;
-const timeoutProgram = "/usr/bin/timeout";
 
 /**
  * Reads configuration and rules and writes what launcher and helper work with. Throws as `loadRules` and
@@ -25,7 +24,11 @@ export async function compileState(paths: ToolkitPaths): Promise<CompiledPlan> {
   const config = await readToolkitConfig(paths);
   const watched = await watchedPaths(paths, config);
   const plan = await loadRules({ file: config.hooks, hooksD: config.hooksD });
-  const compiled: CompiledPlan = { plan, log: { log: config.log, logLevel: config.logLevel } };
+  const compiled: CompiledPlan = {
+    plan,
+    log: { log: config.log, logLevel: config.logLevel },
+    record: config.record,
+  };
   await writeState(paths, compiled, watched, startedAt).catch((error: unknown) => {
     // The rules are right: containers get them all the same, only slower.
     appendLog(
@@ -45,14 +48,16 @@ async function writeState(
 ): Promise<void> {
   const { plan } = compiled;
   await mkdir(paths.state, { recursive: true, mode: 0o755 });
-  await replaceFile(guardPath(paths.state), guardScript(timeoutProgram), {
+  // What hooks print may be for nobody else.
+  await mkdir(runsPath(paths.state), { recursive: true, mode: 0o700 });
+  await replaceFile(guardPath(paths.state), guardScript(guardTools), {
     durable: true,
     like: ownProgram(),
   });
   await replaceFile(compiledPlanPath(paths.state), JSON.stringify(compiled), { durable: true });
   const self = planScriptPath(paths.state);
   const script = planScript({
-    unconditional: await unconditionalInjection(plan, paths.state),
+    unconditional: await unconditionalInjection(compiled, paths.state),
     watched,
     self,
     closed: plan.rules.some(({ onFailure }) => onFailure === "fail"),
@@ -62,10 +67,13 @@ async function writeState(
 
 const ownProgram = () => ({ mode: 0o755, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 });
 
-async function unconditionalInjection(plan: Plan, state: string): Promise<Injection | undefined> {
+async function unconditionalInjection(
+  { plan, record }: CompiledPlan,
+  state: string,
+): Promise<Injection | undefined> {
   const kinds = new Set(plan.rules.map(({ when }) => when.kind));
   if ([...kinds].some((kind) => kind !== "always" && kind !== "never")) return undefined;
-  return (await matcherFor(plan, guardOf(guardPath(state)))).injectionFor({});
+  return (await matcherFor(plan, guardOf({ state, record }))).injectionFor({});
 }
 
 /** Renaming a file over another changes its folder; writing into it changes the file. */

@@ -7,6 +7,7 @@ import type { ToolkitConfig } from "../toolkit/toolkit-config.ts";
 export interface CompiledPlan {
   readonly plan: Plan;
   readonly log: Pick<ToolkitConfig, "log" | "logLevel">;
+  readonly record: boolean;
 }
 
 export const compiledPlanPath = (state: string): string => join(state, "plan.json");
@@ -25,7 +26,14 @@ export async function readCompiledPlan(state: string): Promise<CompiledPlan | un
 
 /** The file is this package's own: its version tells whether it is understood. */
 function isCompiledPlan(value: unknown): value is CompiledPlan {
-  if (typeof value !== "object" || value === null || !("plan" in value) || !("log" in value)) return false;
+  if (
+    typeof value !== "object" ||
+    value === null ||
+    !("plan" in value) ||
+    !("log" in value) ||
+    !("record" in value)
+  )
+    return false;
   const { plan } = value;
   return typeof plan === "object" && plan !== null && "version" in plan && plan.version === 1;
 }

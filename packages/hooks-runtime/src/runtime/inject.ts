@@ -8,7 +8,7 @@ import { readSpec, type SpecText } from "../spec/spec-text.ts";
 import { spliceSpec } from "../spec/splice.ts";
 import type { ToolkitPaths } from "../toolkit/toolkit-paths.ts";
 import { readCompiledPlan, type CompiledPlan } from "./compiled-plan.ts";
-import { guardOf, guardPath } from "./guard.ts";
+import { guardOf } from "./guard.ts";
 import { appendLog } from "./runtime-log.ts";
 
 /** Relative: the folder is entered before, because its name may be no UTF-8. */
@@ -20,12 +20,13 @@ const configName = "config.json";
  * JSON is left to the runtime to refuse.
  */
 export async function injectHooks(paths: ToolkitPaths, isStale: boolean): Promise<void> {
-  const { plan, log } = await (isStale ? freshPlan(paths) : currentPlan(paths));
+  const compiled = await (isStale ? freshPlan(paths) : currentPlan(paths));
+  const { plan, log } = compiled;
   if (plan.rules.length === 0) return;
   const file = (await lstat(configName)).isSymbolicLink() ? await realpath(configName) : configName;
   const spec = readSpec(await readFile(file));
   if (spec === undefined) return;
-  const injection = await injectionFor(spec, plan, paths.state);
+  const injection = await injectionFor(spec, compiled, paths.state);
   const changed = spliceSpec(spec, injection);
   if (changed === undefined) return;
   const like = await stat(file);
@@ -37,8 +38,12 @@ export async function injectHooks(paths: ToolkitPaths, isStale: boolean): Promis
   appendLog(log, "info", `rules ${injection.rules.join(", ")} applied to bundle ${process.cwd()}`);
 }
 
-async function injectionFor(spec: SpecText, plan: CompiledPlan["plan"], state: string): Promise<Injection> {
-  const matcher = await matcherFor(plan, guardOf(guardPath(state)));
+async function injectionFor(
+  spec: SpecText,
+  { plan, record }: CompiledPlan,
+  state: string,
+): Promise<Injection> {
+  const matcher = await matcherFor(plan, guardOf({ state, record }));
   return matcher.injectionFor(specFacts(spec));
 }
 

@@ -15,6 +15,8 @@ export interface ToolkitConfig {
   /** Empty: no log. */
   readonly log: string;
   readonly logLevel: (typeof toolkitLogLevels)[number];
+  /** Whether runs of hooks are kept, of rules that do not say. */
+  readonly record: boolean;
   /** Low-level runtimes by name or path; the first that exists is used. */
   readonly runtimes: readonly string[];
 }
@@ -30,6 +32,7 @@ const schema = v.looseObject({
     v.looseObject({
       debug: v.optional(v.string()),
       "log-level": v.optional(v.string()),
+      record: v.optional(v.boolean()),
       runtimes: v.optional(v.pipe(texts, v.minLength(1))),
     }),
     {},
@@ -40,7 +43,12 @@ const schema = v.looseObject({
 export const toolkitDefaults = (paths: ToolkitPaths) => ({
   "container-hooks": { path: paths.hooks },
   "container-hooks-ctk": { path: join(paths.programs, "container-hooks-ctk") },
-  "container-hooks-runtime": { debug: paths.log, "log-level": "info", runtimes: ["runc", "docker-runc"] },
+  "container-hooks-runtime": {
+    debug: paths.log,
+    "log-level": "info",
+    record: false,
+    runtimes: ["runc", "docker-runc"],
+  },
 });
 
 /** Reads config.toml; unknown keys are ignored, missing ones get defaults. Throws `TOOLKIT_CONFIG_INVALID`. */
@@ -69,6 +77,7 @@ export function parseToolkitConfig(text: string, paths: ToolkitPaths): ToolkitCo
     ctk: result.output["container-hooks-ctk"].path ?? defaults["container-hooks-ctk"].path,
     log: runtime.debug === "/dev/null" ? "" : (runtime.debug ?? ""),
     logLevel: level ?? "info",
+    record: runtime.record ?? false,
     runtimes: runtime.runtimes ?? defaults["container-hooks-runtime"].runtimes,
   };
 }
