@@ -3,6 +3,7 @@ import type { CliStreams } from "./cli.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addContainers } from "./commands/containers.ts";
 import { addDind } from "./commands/dind.ts";
+import { addHooks } from "./commands/hooks.ts";
 import { addRestores } from "./commands/restore.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addStatus } from "./commands/status.ts";
@@ -53,6 +54,7 @@ export function createProgram(streams: CliStreams): Command {
   addBackup(program, streams);
   addRestores(program, streams);
   addDind(program, streams);
+  addHooks(program, streams);
   addCompletion(program, streams);
   program.hook("preAction", (_root, command) => checkOutput(command));
   return program;

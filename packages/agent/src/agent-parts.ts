@@ -1,6 +1,7 @@
 import { containerRegistry, errorMessage } from "@aeon/core";
 import type { Client } from "@aeon/containerd";
 import { dindService } from "@aeon/dind";
+import { hooksService } from "@aeon/hooks-runtime";
 import { backupService } from "@aeon/rootfs-backup";
 import { snapshotterRuntime } from "@aeon/snapshotter";
 import type { AdminDeps, ContainerdStatus, SocketStatus } from "./admin/index.ts";
@@ -32,6 +33,7 @@ export function adminDeps({ config, host, containerd, sockets }: AgentParts): Ad
     containers: () => host.find(containerRegistry),
     backups: () => host.find(backupService),
     dind: () => host.find(dindService),
+    hooks: () => host.find(hooksService),
   };
 }
 

@@ -27,6 +27,7 @@ const nothingRuns = (folder: string): AdminDeps => ({
   containers: () => undefined,
   backups: () => undefined,
   dind: () => undefined,
+  hooks: () => undefined,
 });
 
 interface Running extends AsyncDisposable {

@@ -33,6 +33,7 @@ async function start(): Promise<Running> {
     containers: () => undefined,
     backups: () => undefined,
     dind: () => undefined,
+    hooks: () => undefined,
   });
   stack.use(await serveAdmin({ path, service, log: silentLogger }));
   const transport = createGrpcTransport({

@@ -1,5 +1,6 @@
 import type { ContainerRegistry, Health, Snapshotter } from "@aeon/core";
 import type { DindService } from "@aeon/dind";
+import type { HooksService } from "@aeon/hooks-runtime";
 import type { BackupService } from "@aeon/rootfs-backup";
 
 /** Where a plugin stands in its life. */
@@ -45,4 +46,5 @@ export interface AdminDeps {
   containers(): ContainerRegistry | undefined;
   backups(): BackupService | undefined;
   dind(): DindService | undefined;
+  hooks(): HooksService | undefined;
 }

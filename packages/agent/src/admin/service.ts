@@ -12,6 +12,7 @@ import {
 import { createBackup, drainBackups } from "./captures.ts";
 import { listContainers } from "./containers.ts";
 import type { AdminDeps } from "./deps.ts";
+import { explainHooks, listHookRules, listHookRuns } from "./hooks.ts";
 import { listSnapshots, listSnapshotUsage } from "./snapshots.ts";
 import { readStatus } from "./status.ts";
 
@@ -48,4 +49,7 @@ export const adminService = (deps: AdminDeps): AdminServiceFunctions => ({
   drainBackups: (request, { signal }) => drainBackups(deps, request, signal),
   requestRestore: (request, { signal }) => requestRestore(deps, request, signal),
   listRestores: (request, { signal }) => listRestores(deps, request, signal),
+  listHookRules: () => listHookRules(deps),
+  explainHooks: (request) => explainHooks(deps, request),
+  listHookRuns: (request) => listHookRuns(deps, request),
 });
