@@ -41,6 +41,14 @@ export interface ContainerEntry {
   readonly updatedAt: bigint;
 }
 
+/** What a container runtime tells of a pod's container that it is about to make, or has. */
+export interface AnnouncedContainer {
+  readonly namespace: Namespace;
+  readonly id: ContainerId;
+  readonly labels: Labels;
+  readonly pod: PodIdentity;
+}
+
 /** Durable, safe under concurrency: each change is one transaction. */
 export interface ContainerRegistry {
   bySnapshot(key: SnapshotKey): ContainerEntry | undefined;
@@ -50,6 +58,11 @@ export interface ContainerRegistry {
   ofPod(uid: string): readonly ContainerEntry[];
   /** Moves an entry to another state. Resolves when durable; rejects with not-found, or failed-precondition for a move that makes no sense. */
   transition(key: SnapshotKey, state: ContainerState, failure?: string): Promise<ContainerEntry>;
+  /**
+   * Takes what a runtime tells of a container while containerd has no record of it yet. Never waits; does nothing for
+   * a container whose snapshot is not known.
+   */
+  announce(container: AnnouncedContainer): void;
   /** Looks the container up at containerd now, so that identity is known before a decision is made. */
   learn(key: SnapshotKey, signal: AbortSignal): Promise<ContainerEntry | undefined>;
   /**

@@ -16,6 +16,13 @@ export const hooksConfig = v.strictObject({
     v.pipe(absolutePath(), v.description("NRI socket of the container runtime")),
     "/var/run/nri/nri.sock",
   ),
+  "runtime-config": v.optional(
+    v.pipe(
+      absolutePath(),
+      v.description("configuration of containerd, read to tell whether it refuses containers without aeon"),
+    ),
+    "/etc/containerd/config.toml",
+  ),
   record: v.optional(
     v.pipe(v.boolean(), v.description("keep output, duration and exit of hooks of rules that do not say")),
     false,

@@ -67,18 +67,19 @@ class LazyParts {
 }
 
 async function injectWhenNeeded(
-  { config, fail }: PluginContext<HooksConfig>,
+  context: PluginContext<HooksConfig>,
   parts: LazyParts,
   life: Lifetime,
 ): Promise<void> {
+  const { config } = context;
   const paths = [config["nri-socket"], config.path, ...config["hooks-d"]];
   if (paths.some((path) => existsSync(path))) return parts.inject();
   whenPathExists(paths, life.signal)
     .then((path) => (path === undefined ? undefined : parts.inject()))
-    .catch((error: unknown) => fail(error));
+    .catch((error: unknown) => context.fail(error));
 }
 
 const changedKeys = (before: HooksConfig, after: HooksConfig): readonly string[] =>
-  (["path", "hooks-d", "nri", "nri-socket", "record", "toolkit-state"] as const).filter(
+  (["path", "hooks-d", "nri", "nri-socket", "runtime-config", "record", "toolkit-state"] as const).filter(
     (key) => !isDeepStrictEqual(before[key], after[key]),
   );

@@ -13,23 +13,24 @@ import { call } from "./toolkit.ts";
 
 const state = { ociVersion: "1.0.2", id: "c1", pid: 7, bundle: "/b", annotations: { id: 'no\\"ne' } };
 
+const rule = (part: Partial<Rule>): Rule => ({
+  name: "r",
+  origin: "/hooks.json:1",
+  order: 0,
+  position: "last",
+  onFailure: "fail",
+  when: { kind: "always" },
+  hooks: {},
+  env: [],
+  mounts: [],
+  annotations: {},
+  ...part,
+});
+
 async function setUp() {
   const folder = await temporaryFolder("guard");
   await mkdir(runsPath(folder.path));
   await writeFile(guardPath(folder.path), guardScript(guardTools), { mode: 0o755 });
-  const rule = (part: Partial<Rule>): Rule => ({
-    name: "r",
-    origin: "/hooks.json:1",
-    order: 0,
-    position: "last",
-    onFailure: "fail",
-    when: { kind: "always" },
-    hooks: {},
-    env: [],
-    mounts: [],
-    annotations: {},
-    ...part,
-  });
   return {
     folder: folder.path,
     wrap: (hook: Hook, part: Partial<Rule>) =>

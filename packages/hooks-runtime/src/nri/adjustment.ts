@@ -17,7 +17,7 @@ export function adjustmentOf({
 }: Injection): MessageInitShape<typeof ContainerAdjustmentSchema> {
   const at = (stage: Stage) => [...(hooks[stage]?.first ?? []), ...(hooks[stage]?.last ?? [])].map(nriHook);
   return {
-    annotations: { ...annotations, [appliedAnnotation]: rules.join(",") },
+    annotations: rules.length === 0 ? {} : { ...annotations, [appliedAnnotation]: rules.join(",") },
     env: env.map((variable) => {
       const equals = variable.indexOf("=");
       return { key: variable.slice(0, equals), value: variable.slice(equals + 1) };

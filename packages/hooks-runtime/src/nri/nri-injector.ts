@@ -1,5 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { errorMessage, type Health, type Logger, type Metrics } from "@aeon/core";
+import {
+  containerId,
+  errorMessage,
+  type AnnouncedContainer,
+  type Health,
+  type Logger,
+  type Metrics,
+  type PodFolders,
+} from "@aeon/core";
 import { ContainerState, type Container, type PodSandbox } from "@aeon/proto/nri";
 import type { Matcher } from "../rules/injection.ts";
 import type { NriStatus } from "../service.ts";
@@ -7,6 +15,8 @@ import { adjustmentOf, appliedAnnotation } from "./adjustment.ts";
 import type { MissedContainer } from "./missed.ts";
 import { connectNri } from "./nri-connection.ts";
 import { nriFacts } from "./nri-facts.ts";
+import { criNamespace, podFolderFor, withPodFolder } from "./pod-folder.ts";
+import type { RuntimePolicy } from "./runtime-policy.ts";
 
 export interface NriInjectorOptions {
   readonly socket: string;
@@ -14,8 +24,12 @@ export interface NriInjectorOptions {
   readonly matcher: () => Matcher;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Whether the runtime refuses containers while aeon is away, if that is known. */
-  readonly failClosed?: () => boolean | undefined;
+  /** Reads what the runtime's configuration says, at each registration. */
+  readonly policy?: () => Promise<RuntimePolicy | undefined>;
+  /** Folders of pods, asked anew for each container. */
+  readonly folders?: () => PodFolders | undefined;
+  /** Told who each container is. */
+  readonly announce?: (container: AnnouncedContainer) => void;
 }
 
 /** Injects rules into the containers of a runtime, over NRI. */
@@ -24,9 +38,12 @@ export interface NriInjector extends AsyncDisposable {
   /** What the runtime told at the last registration; empty when nothing was missed. */
   readonly missed: readonly MissedContainer[];
   readonly status: () => NriStatus;
+  /** True when the runtime is known to refuse hooks. */
+  readonly rejectsHooks: () => boolean;
 }
 
-const pluginName = "aeon";
+/** As runtimes know the plugin, such as in `required_plugins`. */
+export const nriPluginName = "aeon";
 /** After plugins that change devices or resources, before those that validate. */
 const pluginIndex = "50";
 const shortestPauseMs = 100;
@@ -47,6 +64,7 @@ class Injector implements NriInjector {
   readonly #connected;
   #failure = "not connected yet";
   #runtime = "";
+  #policy: RuntimePolicy | undefined;
   #missed: readonly MissedContainer[] = [];
 
   constructor(options: NriInjectorOptions) {
@@ -80,9 +98,11 @@ class Injector implements NriInjector {
     socket: this.#options.socket,
     health: this.health(),
     runtime: this.#runtime,
-    failClosed: this.#options.failClosed?.(),
+    failClosed: this.#policy?.failClosed,
     missed: this.#missed,
   });
+
+  readonly rejectsHooks = (): boolean => this.#policy?.rejectsHooks ?? false;
 
   get missed(): readonly MissedContainer[] {
     return this.#missed;
@@ -109,7 +129,7 @@ class Injector implements NriInjector {
       using connection = await connectNri(
         {
           socket,
-          name: pluginName,
+          name: nriPluginName,
           index: pluginIndex,
           createContainer: async (pod, container) => this.#answer(pod, container),
           synchronize: (pods, containers) => this.#synchronize(pods, containers),
@@ -118,6 +138,7 @@ class Injector implements NriInjector {
       );
       this.#failure = "";
       this.#runtime = connection.runtime;
+      this.#policy = await this.#options.policy?.();
       this.#connected.set(1);
       log.info({ socket, runtime: connection.runtime }, "registered with NRI");
       const stopped = new Promise<void>((resolve) =>
@@ -138,12 +159,15 @@ class Injector implements NriInjector {
   }
 
   /** A failure of aeon's own must not fail a container: it gets no rules then, and the log and a metric tell. */
-  #answer(pod: PodSandbox, container: Container) {
+  async #answer(pod: PodSandbox, container: Container) {
     const end = this.#duration.startTimer();
+    this.#announce(pod, container);
     try {
       const injection = this.#options.matcher().injectionFor(nriFacts(pod, container));
       const outcome = injection.rules.length === 0 ? "unmatched" : "injected";
       this.#injections.inc({ outcome });
+      const folder = await this.#folderFor(pod, container);
+      if (folder !== undefined) return { adjust: adjustmentOf(withPodFolder(injection, folder, container)) };
       return outcome === "injected" ? { adjust: adjustmentOf(injection) } : {};
     } catch (error) {
       this.#injections.inc({ outcome: "failed" });
@@ -154,11 +178,38 @@ class Injector implements NriInjector {
     }
   }
 
+  /** Without its folder a container is better than not at all. */
+  async #folderFor(pod: PodSandbox, container: Container) {
+    try {
+      return await podFolderFor(this.#options.folders?.(), pod, container);
+    } catch (error) {
+      this.#options.log.error(
+        { container: container.id, pod: pod.name, error: errorMessage(error) },
+        "container starts without its pod's folder",
+      );
+      return undefined;
+    }
+  }
+
+  #announce(pod: PodSandbox, { id, name, labels }: Container): void {
+    try {
+      this.#options.announce?.({
+        namespace: criNamespace,
+        id: containerId(id),
+        labels,
+        pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid, container: name },
+      });
+    } catch (error) {
+      this.#options.log.warn({ container: id, error: errorMessage(error) }, "identity is not kept");
+    }
+  }
+
   #synchronize(pods: readonly PodSandbox[], containers: readonly Container[]): void {
     const matcher = this.#options.matcher();
     const byId = new Map(pods.map((pod) => [pod.id, pod]));
     this.#missed = containers.flatMap((container) => {
       const pod = byId.get(container.podSandboxId);
+      if (pod !== undefined) this.#announce(pod, container);
       const isOver = container.state === ContainerState.CONTAINER_STOPPED;
       if (pod === undefined || isOver || container.annotations[appliedAnnotation] !== undefined) return [];
       const { rules } = matcher.injectionFor(nriFacts(pod, container));

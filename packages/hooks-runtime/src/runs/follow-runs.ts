@@ -15,12 +15,13 @@ export interface FollowRunsOptions {
 /** A run is written in one go after its file was opened. */
 const settleMs = 20;
 
+const keyOf = ({ containerId, endedAt }: HookRun): string => `${containerId} ${endedAt}`;
+
 /** Tells of runs as they are kept in a folder, which is made when it is not there. */
 export async function followRuns({ folder, onRun, log }: FollowRunsOptions): Promise<AsyncDisposable> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const told = new Map<string, string>();
   const waiting = new Map<string, Promise<void>>();
-  const keyOf = ({ containerId, endedAt }: HookRun): string => `${containerId} ${endedAt}`;
   for (const name of await readdir(folder)) {
     const run = await readHookRun(join(folder, name));
     if (run !== undefined) told.set(name, keyOf(run));

@@ -3,6 +3,7 @@ import {
   Lifetime,
   openDatabase,
   silentLogger,
+  type AnnouncedContainer,
   type ContainerEntry,
   type ContainerId,
   type ContainerRegistry,
@@ -16,7 +17,7 @@ import {
 } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { ContainerSource } from "./container-source.ts";
-import { selectByKey, updateState } from "./entry-sql.ts";
+import { selectByKey, selectLatest, updateAnnounced, updateState } from "./entry-sql.ts";
 import { EntryStore } from "./entry-store.ts";
 import { followEvents } from "./follow-events.ts";
 import { Learner } from "./learner.ts";
@@ -136,6 +137,13 @@ class Registry implements OpenContainerRegistry {
   onExit(listener: (entry: ContainerEntry) => void): Disposable {
     this.#exitListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#exitListeners.delete(listener) };
+  }
+
+  announce({ namespace, id, labels, pod }: AnnouncedContainer): void {
+    const entry = this.#store.read((sql) => selectLatest(sql, namespace, id));
+    if (entry === undefined || entry.containerId !== undefined) return;
+    const { snapshotKey: key } = entry;
+    this.#store.gather(key, (sql, at) => updateAnnounced(sql, key, { labels, pod }, at));
   }
 
   reconcile(): Promise<Reconciled> {

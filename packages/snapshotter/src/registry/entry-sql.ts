@@ -3,6 +3,7 @@ import {
   containerId,
   namespace,
   snapshotKey,
+  type AnnouncedContainer,
   type ContainerEntry,
   type ContainerId,
   type ContainerState,
@@ -56,7 +57,7 @@ export function updateIdentity(
   const pod = podIdentityOf(record.labels);
   sql
     .prepare(
-      `UPDATE container SET container_id = ?, image = ?, labels = ?, pod = ?, sandbox = ?, updated_at = ?
+      `UPDATE container SET container_id = ?, image = ?, labels = ?, pod = coalesce(?, pod), sandbox = ?, updated_at = ?
        WHERE snapshot_key = ?`,
     )
     .run(
@@ -68,6 +69,20 @@ export function updateIdentity(
       at,
       key,
     );
+}
+
+/** Takes what a runtime tells before containerd has a record, which knows more. */
+export function updateAnnounced(
+  sql: DatabaseSync,
+  key: SnapshotKey,
+  { labels, pod }: Pick<AnnouncedContainer, "labels" | "pod">,
+  at: bigint,
+): void {
+  sql
+    .prepare(
+      "UPDATE container SET labels = ?, pod = ?, updated_at = ? WHERE snapshot_key = ? AND container_id IS NULL",
+    )
+    .run(JSON.stringify(labels), JSON.stringify(pod), at, key);
 }
 
 export function updateState(

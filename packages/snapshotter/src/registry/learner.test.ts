@@ -20,6 +20,22 @@ describe("identity", () => {
     expect(node.registry.byContainer(k8s, containerId("c1"))?.snapshotKey).toBe("k8s.io/7/c1");
   });
 
+  test("what a runtime announces is known at once, and kept until containerd tells more", async () => {
+    const node = openNode();
+    await prepare(node, "k8s.io/7/c1");
+    const pod = { namespace: "shop", name: "web", uid: "u1", container: "main" };
+    node.registry.announce({ namespace: k8s, id: containerId("c1"), labels: { a: "b" }, pod });
+    node.registry.announce({ namespace: k8s, id: containerId("unknown"), labels: {}, pod });
+    expect(node.registry.ofPod("u1")).toMatchObject([
+      { snapshotKey: "k8s.io/7/c1", pod, labels: { a: "b" } },
+    ]);
+    expect(node.registry.list()).toHaveLength(1);
+    node.source.put(k8s, "c1", { c: "d" });
+    expect(await learn(node, "k8s.io/7/c1")).toMatchObject({ containerId: "c1", labels: { c: "d" }, pod });
+    node.registry.announce({ namespace: k8s, id: containerId("c1"), labels: { e: "f" }, pod });
+    expect(node.registry.list()).toMatchObject([{ labels: { c: "d" } }]);
+  });
+
   test("a sandbox is told from a container", async () => {
     const node = openNode();
     await prepare(node, "k8s.io/7/pause");

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file aeon/v1/admin.proto.
  */
 export const file_aeon_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChNhZW9uL3YxL2FkbWluLnByb3RvEgdhZW9uLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QimwIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHJvb3QYBCABKAkSDQoFc3RhdGUYBSABKAkSIAoHcGx1Z2lucxgGIAMoCzIPLmFlb24udjEuUGx1Z2luEicKCmNvbnRhaW5lcmQYByABKAsyEy5hZW9uLnYxLkNvbnRhaW5lcmQSHwoGY291bnRzGAggASgLMg8uYWVvbi52MS5Db3VudHMSIAoHc29ja2V0cxgJIAMoCzIPLmFlb24udjEuU29ja2V0Eg0KBXJlYWR5GAogASgIIoQBCgZQbHVnaW4SDAoEbmFtZRgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuUGx1Z2luU3RhdGUSDwoHZmFpbHVyZRgDIAEoCRIQCghyZXN0YXJ0cxgEIAEoDRIkCgZjaGVja3MYBSADKAsyFC5hZW9uLnYxLkhlYWx0aENoZWNrIjcKC0hlYWx0aENoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGcmVhc29uGAMgASgJImQKCkNvbnRhaW5lcmQSDwoHYWRkcmVzcxgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoCRIPCgdmYWlsdXJlGAUgASgJIpwCCgZDb3VudHMSEgoFdmlld3MYASABKARIAIgBARITCgZhY3RpdmUYAiABKARIAYgBARIWCgljb21taXR0ZWQYAyABKARIAogBARIXCgpjb250YWluZXJzGAQgASgESAOIAQESFAoHYmFja3VwcxgFIAEoBEgEiAEBEhwKD2JhY2t1cHNfcGVuZGluZxgGIAEoBEgFiAEBEh0KEHJlc3RvcmVzX3BlbmRpbmcYByABKARIBogBAUIICgZfdmlld3NCCQoHX2FjdGl2ZUIMCgpfY29tbWl0dGVkQg0KC19jb250YWluZXJzQgoKCF9iYWNrdXBzQhIKEF9iYWNrdXBzX3BlbmRpbmdCEwoRX3Jlc3RvcmVzX3BlbmRpbmciJwoGU29ja2V0EgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCSKLAgoIU25hcHNob3QSDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSIwoEa2luZBgDIAEoDjIVLmFlb24udjEuU25hcHNob3RLaW5kEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBmxhYmVscxgGIAMoCzIdLmFlb24udjEuU25hcHNob3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASInChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIj0KFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIkCglzbmFwc2hvdHMYASADKAsyES5hZW9uLnYxLlNuYXBzaG90IjoKGExpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIPCgdmaWx0ZXJzGAIgAygJIjsKDVNuYXBzaG90VXNhZ2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgEEg4KBmlub2RlcxgDIAEoBCLDAwoJQ29udGFpbmVyEhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSFAoMc25hcHNob3Rfa2V5GAMgASgJEg0KBWltYWdlGAQgASgJEiYKBXN0YXRlGAUgASgOMhcuYWVvbi52MS5Db250YWluZXJTdGF0ZRIPCgdmYWlsdXJlGAYgASgJEhkKA3BvZBgHIAEoCzIMLmFlb24udjEuUG9kEg8KB3NhbmRib3gYCCABKAgSEAoIdXBwZXJkaXIYCSABKAkSGwoEZXhpdBgKIAEoCzINLmFlb24udjEuRXhpdBIuCgZsYWJlbHMYCyADKAsyHi5hZW9uLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1vdXRfb2ZfbWVtb3J5GA4gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIRCgljb250YWluZXIYBCABKAkiPAoERXhpdBIMCgRjb2RlGAEgASgFEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEicKBnN0YXRlcxgCIAMoDjIXLmFlb24udjEuQ29udGFpbmVyU3RhdGUiQAoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRImCgpjb250YWluZXJzGAEgAygLMhIuYWVvbi52MS5Db250YWluZXIigwUKBkJhY2t1cBIKCgJpZBgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuQmFja3VwU3RhdGUSEQoJbmFtZXNwYWNlGAMgASgJEhQKDGNvbnRhaW5lcl9pZBgEIAEoCRIUCgxzbmFwc2hvdF9rZXkYBSABKAkSDQoFaW1hZ2UYBiABKAkSGQoDcG9kGAcgASgLMgwuYWVvbi52MS5Qb2QSLgoKY3JlYXRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJc3RvcmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRzaXplGAogASgEEg4KBmRpZ2VzdBgLIAEoCRIQCghsb2NhdGlvbhgMIAEoCRIPCgdmYWlsdXJlGA0gASgJEhAKCGF0dGVtcHRzGA4gASgNEisKBmxhYmVscxgPIAMoCzIbLmFlb24udjEuQmFja3VwLkxhYmVsc0VudHJ5EhsKBGV4aXQYECABKAsyDS5hZW9uLnYxLkV4aXQSDgoGcGFyZW50GBEgASgJEicKB3RyaWdnZXIYEiABKA4yFi5hZW9uLnYxLkJhY2t1cFRyaWdnZXISLwoLY29uc2lzdGVuY3kYEyABKA4yGi5hZW9uLnYxLkJhY2t1cENvbnNpc3RlbmN5EhUKDW91dF9vZl9tZW1vcnkYFCABKAgSDgoGdGVuYW50GBUgASgJEhAKCHdvcmtsb2FkGBYgASgJEhEKCWNvbnRhaW5lchgXIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIokBChNDcmVhdGVCYWNrdXBSZXF1ZXN0EhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSDQoFcGF1c2UYAyABKAgSFAoMbWF4X3BhdXNlX21zGAQgASgNEhYKDnJlcXVpcmVfZnJvemVuGAUgASgIEgwKBHdhaXQYBiABKAgigAEKFENyZWF0ZUJhY2t1cFJlc3BvbnNlEikKBXBoYXNlGAEgASgOMhouYWVvbi52MS5DcmVhdGVCYWNrdXBQaGFzZRINCgVieXRlcxgCIAEoBBINCgV0b3RhbBgDIAEoBBIfCgZiYWNrdXAYBCABKAsyDy5hZW9uLnYxLkJhY2t1cCI6ChNEcmFpbkJhY2t1cHNSZXF1ZXN0Eg0KBXBhdXNlGAEgASgIEhQKDG1heF9wYXVzZV9tcxgCIAEoDSKZAQoURHJhaW5CYWNrdXBzUmVzcG9uc2USEQoJbmFtZXNwYWNlGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIfCgZiYWNrdXAYAyABKAsyDy5hZW9uLnYxLkJhY2t1cBIPCgdmYWlsdXJlGAQgASgJEiYKB3N1bW1hcnkYBSABKAsyFS5hZW9uLnYxLkRyYWluU3VtbWFyeSJDCgxEcmFpblN1bW1hcnkSEgoKY29udGFpbmVycxgBIAEoDRIOCgZmYWlsZWQYAiABKA0SDwoHcGVuZGluZxgDIAEoDSI9ChJMaXN0QmFja3Vwc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCSI3ChNMaXN0QmFja3Vwc1Jlc3BvbnNlEiAKB2JhY2t1cHMYASADKAsyDy5hZW9uLnYxLkJhY2t1cCIeChBHZXRCYWNrdXBSZXF1ZXN0EgoKAmlkGAEgASgJIjQKEUdldEJhY2t1cFJlc3BvbnNlEh8KBmJhY2t1cBgBIAEoCzIPLmFlb24udjEuQmFja3VwIhcKFUdldEJhY2t1cFN0b3JlUmVxdWVzdCJNChZHZXRCYWNrdXBTdG9yZVJlc3BvbnNlEg0KBXRhYmxlGAEgASgJEhIKCmNvbnRhaW5lcmQYAiABKAkSEAoIa2V5X2ZpbGUYAyABKAkiIQoTRGVsZXRlQmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCYWNrdXBSZXNwb25zZSIgChJXYXRjaEJhY2t1cFJlcXVlc3QSCgoCaWQYASABKAkiNgoTV2F0Y2hCYWNrdXBSZXNwb25zZRIfCgZiYWNrdXAYASABKAsyDy5hZW9uLnYxLkJhY2t1cCLfAQoHUmVzdG9yZRIRCgliYWNrdXBfaWQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIkCgVzdGF0ZRgEIAEoDjIVLmFlb24udjEuUmVzdG9yZVN0YXRlEjAKDHJlcXVlc3RlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2ZhaWx1cmUYByABKAkiUwoVUmVxdWVzdFJlc3RvcmVSZXF1ZXN0EhEKCWJhY2t1cF9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJIjsKFlJlcXVlc3RSZXN0b3JlUmVzcG9uc2USIQoHcmVzdG9yZRgBIAEoCzIQLmFlb24udjEuUmVzdG9yZSImChNMaXN0UmVzdG9yZXNSZXF1ZXN0Eg8KB3BlbmRpbmcYASABKAgiOgoUTGlzdFJlc3RvcmVzUmVzcG9uc2USIgoIcmVzdG9yZXMYASADKAsyEC5hZW9uLnYxLlJlc3RvcmUiFgoUTGlzdEhvb2tSdWxlc1JlcXVlc3QibAoVTGlzdEhvb2tSdWxlc1Jlc3BvbnNlEiAKBXJ1bGVzGAEgAygLMhEuYWVvbi52MS5Ib29rUnVsZRIPCgdmYWlsdXJlGAIgASgJEiAKA25yaRgDIAEoCzITLmFlb24udjEuTnJpUnVudGltZSLYAQoISG9va1J1bGUSDAoEbmFtZRgBIAEoCRIOCgZvcmlnaW4YAiABKAkSDQoFb3JkZXIYAyABKAMSEgoKb25fZmFpbHVyZRgEIAEoCRIrCgVob29rcxgFIAMoCzIcLmFlb24udjEuSG9va1J1bGUuSG9va3NFbnRyeRILCgNlbnYYBiABKA0SDgoGbW91bnRzGAcgASgNEhMKC2Fubm90YXRpb25zGAggASgNGiwKCkhvb2tzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASKlAQoKTnJpUnVudGltZRIOCgZzb2NrZXQYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg8KB2ZhaWx1cmUYAyABKAkSDwoHcnVudGltZRgEIAEoCRIYCgtmYWlsX2Nsb3NlZBgFIAEoCEgAiAEBEigKBm1pc3NlZBgGIAMoCzIYLmFlb24udjEuTWlzc2VkQ29udGFpbmVyQg4KDF9mYWlsX2Nsb3NlZCJfCg9NaXNzZWRDb250YWluZXISCgoCaWQYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIRCgljb250YWluZXIYBCABKAkSDQoFcnVsZXMYBSADKAkinAQKE0V4cGxhaW5Ib29rc1JlcXVlc3QSFgoJbmFtZXNwYWNlGAEgASgJSACIAQESEAoDcG9kGAIgASgJSAGIAQESFgoJY29udGFpbmVyGAMgASgJSAKIAQESEgoFaW1hZ2UYBCABKAlIA4gBARIUCgdjb21tYW5kGAUgASgJSASIAQESHAoPcnVudGltZV9oYW5kbGVyGAYgASgJSAWIAQESEQoEcm9sZRgHIAEoCUgGiAEBEkIKC2Fubm90YXRpb25zGAggAygLMi0uYWVvbi52MS5FeHBsYWluSG9va3NSZXF1ZXN0LkFubm90YXRpb25zRW50cnkSOAoGbGFiZWxzGAkgAygLMiguYWVvbi52MS5FeHBsYWluSG9va3NSZXF1ZXN0LkxhYmVsc0VudHJ5EhwKD2hhc19iaW5kX21vdW50cxgKIAEoCEgHiAEBGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9uYW1lc3BhY2VCBgoEX3BvZEIMCgpfY29udGFpbmVyQggKBl9pbWFnZUIKCghfY29tbWFuZEISChBfcnVudGltZV9oYW5kbGVyQgcKBV9yb2xlQhIKEF9oYXNfYmluZF9tb3VudHMiRgoURXhwbGFpbkhvb2tzUmVzcG9uc2USLgoMZXhwbGFuYXRpb25zGAEgAygLMhguYWVvbi52MS5Ib29rRXhwbGFuYXRpb24iYgoPSG9va0V4cGxhbmF0aW9uEgwKBHJ1bGUYASABKAkSDgoGb3JpZ2luGAIgASgJEhQKB2FwcGxpZXMYAyABKAhIAIgBARIPCgdyZWFzb25zGAQgAygJQgoKCF9hcHBsaWVzIlgKE0xpc3RIb29rUnVuc1JlcXVlc3QSDAoEcnVsZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSDgoGZmFpbGVkGAMgASgIEg0KBWxpbWl0GAQgASgNIjYKFExpc3RIb29rUnVuc1Jlc3BvbnNlEh4KBHJ1bnMYASADKAsyEC5hZW9uLnYxLkhvb2tSdW4ikgIKB0hvb2tSdW4SDAoEcnVsZRgBIAEoCRINCgVzdGFnZRgCIAEoCRIPCgdwcm9ncmFtGAMgASgJEhIKCm9uX2ZhaWx1cmUYBCABKAkSFAoMY29udGFpbmVyX2lkGAUgASgJEhEKCW5hbWVzcGFjZRgGIAEoCRILCgNwb2QYByABKAkSEQoJY29udGFpbmVyGAggASgJEg4KBnN0YXR1cxgJIAEoDRIuCgpzdGFydGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGb3V0cHV0GAwgASgJKpEBCgtQbHVnaW5TdGF0ZRIcChhQTFVHSU5fU1RBVEVfVU5TUEVDSUZJRUQQABIZChVQTFVHSU5fU1RBVEVfU1RBUlRJTkcQARIWChJQTFVHSU5fU1RBVEVfUkVBRFkQAhIXChNQTFVHSU5fU1RBVEVfRkFJTEVEEAMSGAoUUExVR0lOX1NUQVRFX1NUT1BQRUQQBCp8CgxTbmFwc2hvdEtpbmQSHQoZU05BUFNIT1RfS0lORF9VTlNQRUNJRklFRBAAEhYKElNOQVBTSE9UX0tJTkRfVklFVxABEhgKFFNOQVBTSE9UX0tJTkRfQUNUSVZFEAISGwoXU05BUFNIT1RfS0lORF9DT01NSVRURUQQAyrlAQoOQ29udGFpbmVyU3RhdGUSHwobQ09OVEFJTkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASHQoZQ09OVEFJTkVSX1NUQVRFX1BSRVBBUklORxABEh0KGUNPTlRBSU5FUl9TVEFURV9SRVNUT1JJTkcQAhIZChVDT05UQUlORVJfU1RBVEVfUkVBRFkQAxIeChpDT05UQUlORVJfU1RBVEVfQkFDS0lOR19VUBAEEh0KGUNPTlRBSU5FUl9TVEFURV9CQUNLRURfVVAQBRIaChZDT05UQUlORVJfU1RBVEVfRkFJTEVEEAYqkAEKC0JhY2t1cFN0YXRlEhwKGEJBQ0tVUF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0JBQ0tVUF9TVEFURV9TVEFHRUQQARIYChRCQUNLVVBfU1RBVEVfUEFDS0lORxACEhcKE0JBQ0tVUF9TVEFURV9TVE9SRUQQAxIXChNCQUNLVVBfU1RBVEVfRkFJTEVEEAQqiQIKDUJhY2t1cFRyaWdnZXISHgoaQkFDS1VQX1RSSUdHRVJfVU5TUEVDSUZJRUQQABIaChZCQUNLVVBfVFJJR0dFUl9SRU1PVkVEEAESGQoVQkFDS1VQX1RSSUdHRVJfRVhJVEVEEAISFgoSQkFDS1VQX1RSSUdHRVJfT09NEAMSGgoWQkFDS1VQX1RSSUdHRVJfRVZJQ1RFRBAEEhoKFkJBQ0tVUF9UUklHR0VSX1JFU1RBUlQQBRIcChhCQUNLVVBfVFJJR0dFUl9TQ0hFRFVMRUQQBhIYChRCQUNLVVBfVFJJR0dFUl9EUkFJThAHEhkKFUJBQ0tVUF9UUklHR0VSX01BTlVBTBAIKpEBChFCYWNrdXBDb25zaXN0ZW5jeRIiCh5CQUNLVVBfQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIcChhCQUNLVVBfQ09OU0lTVEVOQ1lfRVhBQ1QQARIdChlCQUNLVVBfQ09OU0lTVEVOQ1lfRlJPWkVOEAISGwoXQkFDS1VQX0NPTlNJU1RFTkNZX0xJVkUQAyrcAQoRQ3JlYXRlQmFja3VwUGhhc2USIwofQ1JFQVRFX0JBQ0tVUF9QSEFTRV9VTlNQRUNJRklFRBAAEh8KG0NSRUFURV9CQUNLVVBfUEhBU0VfV0FJVElORxABEiAKHENSRUFURV9CQUNLVVBfUEhBU0VfRlJFRVpJTkcQAhIfChtDUkVBVEVfQkFDS1VQX1BIQVNFX1JFQURJTkcQAxIeChpDUkVBVEVfQkFDS1VQX1BIQVNFX1NUQUdFRBAEEh4KGkNSRUFURV9CQUNLVVBfUEhBU0VfU1RPUkVEEAUqegoMUmVzdG9yZVN0YXRlEh0KGVJFU1RPUkVfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVSRVNUT1JFX1NUQVRFX1BFTkRJTkcQARIWChJSRVNUT1JFX1NUQVRFX0RPTkUQAhIYChRSRVNUT1JFX1NUQVRFX0ZBSUxFRBADMpgKCgxBZG1pblNlcnZpY2USRwoJR2V0U3RhdHVzEhkuYWVvbi52MS5HZXRTdGF0dXNSZXF1ZXN0GhouYWVvbi52MS5HZXRTdGF0dXNSZXNwb25zZSIDkAIBElAKDUxpc3RTbmFwc2hvdHMSHS5hZW9uLnYxLkxpc3RTbmFwc2hvdHNSZXF1ZXN0Gh4uYWVvbi52MS5MaXN0U25hcHNob3RzUmVzcG9uc2UwARJQChFMaXN0U25hcHNob3RVc2FnZRIhLmFlb24udjEuTGlzdFNuYXBzaG90VXNhZ2VSZXF1ZXN0GhYuYWVvbi52MS5TbmFwc2hvdFVzYWdlMAESVgoOTGlzdENvbnRhaW5lcnMSHi5hZW9uLnYxLkxpc3RDb250YWluZXJzUmVxdWVzdBofLmFlb24udjEuTGlzdENvbnRhaW5lcnNSZXNwb25zZSIDkAIBEk0KC0xpc3RCYWNrdXBzEhsuYWVvbi52MS5MaXN0QmFja3Vwc1JlcXVlc3QaHC5hZW9uLnYxLkxpc3RCYWNrdXBzUmVzcG9uc2UiA5ACARJHCglHZXRCYWNrdXASGS5hZW9uLnYxLkdldEJhY2t1cFJlcXVlc3QaGi5hZW9uLnYxLkdldEJhY2t1cFJlc3BvbnNlIgOQAgESSgoLV2F0Y2hCYWNrdXASGy5hZW9uLnYxLldhdGNoQmFja3VwUmVxdWVzdBocLmFlb24udjEuV2F0Y2hCYWNrdXBSZXNwb25zZTABElYKDkdldEJhY2t1cFN0b3JlEh4uYWVvbi52MS5HZXRCYWNrdXBTdG9yZVJlcXVlc3QaHy5hZW9uLnYxLkdldEJhY2t1cFN0b3JlUmVzcG9uc2UiA5ACARJLCgxEZWxldGVCYWNrdXASHC5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlcXVlc3QaHS5hZW9uLnYxLkRlbGV0ZUJhY2t1cFJlc3BvbnNlEk0KDENyZWF0ZUJhY2t1cBIcLmFlb24udjEuQ3JlYXRlQmFja3VwUmVxdWVzdBodLmFlb24udjEuQ3JlYXRlQmFja3VwUmVzcG9uc2UwARJNCgxEcmFpbkJhY2t1cHMSHC5hZW9uLnYxLkRyYWluQmFja3Vwc1JlcXVlc3QaHS5hZW9uLnYxLkRyYWluQmFja3Vwc1Jlc3BvbnNlMAESUQoOUmVxdWVzdFJlc3RvcmUSHi5hZW9uLnYxLlJlcXVlc3RSZXN0b3JlUmVxdWVzdBofLmFlb24udjEuUmVxdWVzdFJlc3RvcmVSZXNwb25zZRJQCgxMaXN0UmVzdG9yZXMSHC5hZW9uLnYxLkxpc3RSZXN0b3Jlc1JlcXVlc3QaHS5hZW9uLnYxLkxpc3RSZXN0b3Jlc1Jlc3BvbnNlIgOQAgESUwoNTGlzdEhvb2tSdWxlcxIdLmFlb24udjEuTGlzdEhvb2tSdWxlc1JlcXVlc3QaHi5hZW9uLnYxLkxpc3RIb29rUnVsZXNSZXNwb25zZSIDkAIBElAKDEV4cGxhaW5Ib29rcxIcLmFlb24udjEuRXhwbGFpbkhvb2tzUmVxdWVzdBodLmFlb24udjEuRXhwbGFpbkhvb2tzUmVzcG9uc2UiA5ACARJQCgxMaXN0SG9va1J1bnMSHC5hZW9uLnYxLkxpc3RIb29rUnVuc1JlcXVlc3QaHS5hZW9uLnYxLkxpc3RIb29rUnVuc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChNhZW9uL3YxL2FkbWluLnByb3RvEgdhZW9uLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QimwIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSCwoDcGlkGAIgASgNEi4KCnN0YXJ0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHJvb3QYBCABKAkSDQoFc3RhdGUYBSABKAkSIAoHcGx1Z2lucxgGIAMoCzIPLmFlb24udjEuUGx1Z2luEicKCmNvbnRhaW5lcmQYByABKAsyEy5hZW9uLnYxLkNvbnRhaW5lcmQSHwoGY291bnRzGAggASgLMg8uYWVvbi52MS5Db3VudHMSIAoHc29ja2V0cxgJIAMoCzIPLmFlb24udjEuU29ja2V0Eg0KBXJlYWR5GAogASgIIoQBCgZQbHVnaW4SDAoEbmFtZRgBIAEoCRIjCgVzdGF0ZRgCIAEoDjIULmFlb24udjEuUGx1Z2luU3RhdGUSDwoHZmFpbHVyZRgDIAEoCRIQCghyZXN0YXJ0cxgEIAEoDRIkCgZjaGVja3MYBSADKAsyFC5hZW9uLnYxLkhlYWx0aENoZWNrIjcKC0hlYWx0aENoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGcmVhc29uGAMgASgJImQKCkNvbnRhaW5lcmQSDwoHYWRkcmVzcxgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoCRIPCgdmYWlsdXJlGAUgASgJIpwCCgZDb3VudHMSEgoFdmlld3MYASABKARIAIgBARITCgZhY3RpdmUYAiABKARIAYgBARIWCgljb21taXR0ZWQYAyABKARIAogBARIXCgpjb250YWluZXJzGAQgASgESAOIAQESFAoHYmFja3VwcxgFIAEoBEgEiAEBEhwKD2JhY2t1cHNfcGVuZGluZxgGIAEoBEgFiAEBEh0KEHJlc3RvcmVzX3BlbmRpbmcYByABKARIBogBAUIICgZfdmlld3NCCQoHX2FjdGl2ZUIMCgpfY29tbWl0dGVkQg0KC19jb250YWluZXJzQgoKCF9iYWNrdXBzQhIKEF9iYWNrdXBzX3BlbmRpbmdCEwoRX3Jlc3RvcmVzX3BlbmRpbmciJwoGU29ja2V0EgwKBG5hbWUYASABKAkSDwoHYWRkcmVzcxgCIAEoCSKLAgoIU25hcHNob3QSDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSIwoEa2luZBgDIAEoDjIVLmFlb24udjEuU25hcHNob3RLaW5kEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBmxhYmVscxgGIAMoCzIdLmFlb24udjEuU25hcHNob3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASInChRMaXN0U25hcHNob3RzUmVxdWVzdBIPCgdmaWx0ZXJzGAEgAygJIj0KFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIkCglzbmFwc2hvdHMYASADKAsyES5hZW9uLnYxLlNuYXBzaG90IjoKGExpc3RTbmFwc2hvdFVzYWdlUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIPCgdmaWx0ZXJzGAIgAygJIjsKDVNuYXBzaG90VXNhZ2USDAoEbmFtZRgBIAEoCRIMCgRzaXplGAIgASgEEg4KBmlub2RlcxgDIAEoBCLDAwoJQ29udGFpbmVyEhEKCW5hbWVzcGFjZRgBIAEoCRIUCgxjb250YWluZXJfaWQYAiABKAkSFAoMc25hcHNob3Rfa2V5GAMgASgJEg0KBWltYWdlGAQgASgJEiYKBXN0YXRlGAUgASgOMhcuYWVvbi52MS5Db250YWluZXJTdGF0ZRIPCgdmYWlsdXJlGAYgASgJEhkKA3BvZBgHIAEoCzIMLmFlb24udjEuUG9kEg8KB3NhbmRib3gYCCABKAgSEAoIdXBwZXJkaXIYCSABKAkSGwoEZXhpdBgKIAEoCzINLmFlb24udjEuRXhpdBIuCgZsYWJlbHMYCyADKAsyHi5hZW9uLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRIuCgpjcmVhdGVkX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1vdXRfb2ZfbWVtb3J5GA4gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIRCgljb250YWluZXIYBCABKAkiPAoERXhpdBIMCgRjb2RlGAEgASgFEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEicKBnN0YXRlcxgCIAMoDjIXLmFlb24udjEuQ29udGFpbmVyU3RhdGUiQAoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRImCgpjb250YWluZXJzGAEgAygLMhIuYWVvbi52MS5Db250YWluZXIiLQoOQmFja3VwUHJvZ3Jlc3MSDAoEZG9uZRgBIAEoBBINCgV0b3RhbBgCIAEoBCLjBQoGQmFja3VwEgoKAmlkGAEgASgJEiMKBXN0YXRlGAIgASgOMhQuYWVvbi52MS5CYWNrdXBTdGF0ZRIRCgluYW1lc3BhY2UYAyABKAkSFAoMY29udGFpbmVyX2lkGAQgASgJEhQKDHNuYXBzaG90X2tleRgFIAEoCRINCgVpbWFnZRgGIAEoCRIZCgNwb2QYByABKAsyDC5hZW9uLnYxLlBvZBIuCgpjcmVhdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglzdG9yZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHNpemUYCiABKAQSDgoGZGlnZXN0GAsgASgJEhAKCGxvY2F0aW9uGAwgASgJEg8KB2ZhaWx1cmUYDSABKAkSEAoIYXR0ZW1wdHMYDiABKA0SKwoGbGFiZWxzGA8gAygLMhsuYWVvbi52MS5CYWNrdXAuTGFiZWxzRW50cnkSGwoEZXhpdBgQIAEoCzINLmFlb24udjEuRXhpdBIOCgZwYXJlbnQYESABKAkSJwoHdHJpZ2dlchgSIAEoDjIWLmFlb24udjEuQmFja3VwVHJpZ2dlchIvCgtjb25zaXN0ZW5jeRgTIAEoDjIaLmFlb24udjEuQmFja3VwQ29uc2lzdGVuY3kSFQoNb3V0X29mX21lbW9yeRgUIAEoCBIOCgZ0ZW5hbnQYFSABKAkSEAoId29ya2xvYWQYFiABKAkSEQoJY29udGFpbmVyGBcgASgJEikKCHByb2dyZXNzGBggASgLMhcuYWVvbi52MS5CYWNrdXBQcm9ncmVzcxIzCg9uZXh0X2F0dGVtcHRfYXQYGSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiiQEKE0NyZWF0ZUJhY2t1cFJlcXVlc3QSEQoJbmFtZXNwYWNlGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRINCgVwYXVzZRgDIAEoCBIUCgxtYXhfcGF1c2VfbXMYBCABKA0SFgoOcmVxdWlyZV9mcm96ZW4YBSABKAgSDAoEd2FpdBgGIAEoCCKAAQoUQ3JlYXRlQmFja3VwUmVzcG9uc2USKQoFcGhhc2UYASABKA4yGi5hZW9uLnYxLkNyZWF0ZUJhY2t1cFBoYXNlEg0KBWJ5dGVzGAIgASgEEg0KBXRvdGFsGAMgASgEEh8KBmJhY2t1cBgEIAEoCzIPLmFlb24udjEuQmFja3VwIjoKE0RyYWluQmFja3Vwc1JlcXVlc3QSDQoFcGF1c2UYASABKAgSFAoMbWF4X3BhdXNlX21zGAIgASgNIpkBChREcmFpbkJhY2t1cHNSZXNwb25zZRIRCgluYW1lc3BhY2UYASABKAkSFAoMY29udGFpbmVyX2lkGAIgASgJEh8KBmJhY2t1cBgDIAEoCzIPLmFlb24udjEuQmFja3VwEg8KB2ZhaWx1cmUYBCABKAkSJgoHc3VtbWFyeRgFIAEoCzIVLmFlb24udjEuRHJhaW5TdW1tYXJ5IkMKDERyYWluU3VtbWFyeRISCgpjb250YWluZXJzGAEgASgNEg4KBmZhaWxlZBgCIAEoDRIPCgdwZW5kaW5nGAMgASgNIj0KEkxpc3RCYWNrdXBzUmVxdWVzdBIRCgluYW1lc3BhY2UYASABKAkSFAoMY29udGFpbmVyX2lkGAIgASgJIjcKE0xpc3RCYWNrdXBzUmVzcG9uc2USIAoHYmFja3VwcxgBIAMoCzIPLmFlb24udjEuQmFja3VwIh4KEEdldEJhY2t1cFJlcXVlc3QSCgoCaWQYASABKAkiNAoRR2V0QmFja3VwUmVzcG9uc2USHwoGYmFja3VwGAEgASgLMg8uYWVvbi52MS5CYWNrdXAiFwoVR2V0QmFja3VwU3RvcmVSZXF1ZXN0Ik0KFkdldEJhY2t1cFN0b3JlUmVzcG9uc2USDQoFdGFibGUYASABKAkSEgoKY29udGFpbmVyZBgCIAEoCRIQCghrZXlfZmlsZRgDIAEoCSIhChNEZWxldGVCYWNrdXBSZXF1ZXN0EgoKAmlkGAEgASgJIhYKFERlbGV0ZUJhY2t1cFJlc3BvbnNlIiAKEldhdGNoQmFja3VwUmVxdWVzdBIKCgJpZBgBIAEoCSI2ChNXYXRjaEJhY2t1cFJlc3BvbnNlEh8KBmJhY2t1cBgBIAEoCzIPLmFlb24udjEuQmFja3VwIt8BCgdSZXN0b3JlEhEKCWJhY2t1cF9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEiQKBXN0YXRlGAQgASgOMhUuYWVvbi52MS5SZXN0b3JlU3RhdGUSMAoMcmVxdWVzdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZmFpbHVyZRgHIAEoCSJTChVSZXF1ZXN0UmVzdG9yZVJlcXVlc3QSEQoJYmFja3VwX2lkGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIUCgxjb250YWluZXJfaWQYAyABKAkiOwoWUmVxdWVzdFJlc3RvcmVSZXNwb25zZRIhCgdyZXN0b3JlGAEgASgLMhAuYWVvbi52MS5SZXN0b3JlIiYKE0xpc3RSZXN0b3Jlc1JlcXVlc3QSDwoHcGVuZGluZxgBIAEoCCI6ChRMaXN0UmVzdG9yZXNSZXNwb25zZRIiCghyZXN0b3JlcxgBIAMoCzIQLmFlb24udjEuUmVzdG9yZSIWChRMaXN0SG9va1J1bGVzUmVxdWVzdCJsChVMaXN0SG9va1J1bGVzUmVzcG9uc2USIAoFcnVsZXMYASADKAsyES5hZW9uLnYxLkhvb2tSdWxlEg8KB2ZhaWx1cmUYAiABKAkSIAoDbnJpGAMgASgLMhMuYWVvbi52MS5OcmlSdW50aW1lItgBCghIb29rUnVsZRIMCgRuYW1lGAEgASgJEg4KBm9yaWdpbhgCIAEoCRINCgVvcmRlchgDIAEoAxISCgpvbl9mYWlsdXJlGAQgASgJEisKBWhvb2tzGAUgAygLMhwuYWVvbi52MS5Ib29rUnVsZS5Ib29rc0VudHJ5EgsKA2VudhgGIAEoDRIOCgZtb3VudHMYByABKA0SEwoLYW5ub3RhdGlvbnMYCCABKA0aLAoKSG9va3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIqUBCgpOcmlSdW50aW1lEg4KBnNvY2tldBgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDwoHZmFpbHVyZRgDIAEoCRIPCgdydW50aW1lGAQgASgJEhgKC2ZhaWxfY2xvc2VkGAUgASgISACIAQESKAoGbWlzc2VkGAYgAygLMhguYWVvbi52MS5NaXNzZWRDb250YWluZXJCDgoMX2ZhaWxfY2xvc2VkIl8KD01pc3NlZENvbnRhaW5lchIKCgJpZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSCwoDcG9kGAMgASgJEhEKCWNvbnRhaW5lchgEIAEoCRINCgVydWxlcxgFIAMoCSKcBAoTRXhwbGFpbkhvb2tzUmVxdWVzdBIWCgluYW1lc3BhY2UYASABKAlIAIgBARIQCgNwb2QYAiABKAlIAYgBARIWCgljb250YWluZXIYAyABKAlIAogBARISCgVpbWFnZRgEIAEoCUgDiAEBEhQKB2NvbW1hbmQYBSABKAlIBIgBARIcCg9ydW50aW1lX2hhbmRsZXIYBiABKAlIBYgBARIRCgRyb2xlGAcgASgJSAaIAQESQgoLYW5ub3RhdGlvbnMYCCADKAsyLS5hZW9uLnYxLkV4cGxhaW5Ib29rc1JlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeRI4CgZsYWJlbHMYCSADKAsyKC5hZW9uLnYxLkV4cGxhaW5Ib29rc1JlcXVlc3QuTGFiZWxzRW50cnkSHAoPaGFzX2JpbmRfbW91bnRzGAogASgISAeIAQEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX25hbWVzcGFjZUIGCgRfcG9kQgwKCl9jb250YWluZXJCCAoGX2ltYWdlQgoKCF9jb21tYW5kQhIKEF9ydW50aW1lX2hhbmRsZXJCBwoFX3JvbGVCEgoQX2hhc19iaW5kX21vdW50cyJGChRFeHBsYWluSG9va3NSZXNwb25zZRIuCgxleHBsYW5hdGlvbnMYASADKAsyGC5hZW9uLnYxLkhvb2tFeHBsYW5hdGlvbiJiCg9Ib29rRXhwbGFuYXRpb24SDAoEcnVsZRgBIAEoCRIOCgZvcmlnaW4YAiABKAkSFAoHYXBwbGllcxgDIAEoCEgAiAEBEg8KB3JlYXNvbnMYBCADKAlCCgoIX2FwcGxpZXMiWAoTTGlzdEhvb2tSdW5zUmVxdWVzdBIMCgRydWxlGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIOCgZmYWlsZWQYAyABKAgSDQoFbGltaXQYBCABKA0iNgoUTGlzdEhvb2tSdW5zUmVzcG9uc2USHgoEcnVucxgBIAMoCzIQLmFlb24udjEuSG9va1J1biKSAgoHSG9va1J1bhIMCgRydWxlGAEgASgJEg0KBXN0YWdlGAIgASgJEg8KB3Byb2dyYW0YAyABKAkSEgoKb25fZmFpbHVyZRgEIAEoCRIUCgxjb250YWluZXJfaWQYBSABKAkSEQoJbmFtZXNwYWNlGAYgASgJEgsKA3BvZBgHIAEoCRIRCgljb250YWluZXIYCCABKAkSDgoGc3RhdHVzGAkgASgNEi4KCnN0YXJ0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZvdXRwdXQYDCABKAkqkQEKC1BsdWdpblN0YXRlEhwKGFBMVUdJTl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVBMVUdJTl9TVEFURV9TVEFSVElORxABEhYKElBMVUdJTl9TVEFURV9SRUFEWRACEhcKE1BMVUdJTl9TVEFURV9GQUlMRUQQAxIYChRQTFVHSU5fU1RBVEVfU1RPUFBFRBAEKnwKDFNuYXBzaG90S2luZBIdChlTTkFQU0hPVF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoSU05BUFNIT1RfS0lORF9WSUVXEAESGAoUU05BUFNIT1RfS0lORF9BQ1RJVkUQAhIbChdTTkFQU0hPVF9LSU5EX0NPTU1JVFRFRBADKuUBCg5Db250YWluZXJTdGF0ZRIfChtDT05UQUlORVJfU1RBVEVfVU5TUEVDSUZJRUQQABIdChlDT05UQUlORVJfU1RBVEVfUFJFUEFSSU5HEAESHQoZQ09OVEFJTkVSX1NUQVRFX1JFU1RPUklORxACEhkKFUNPTlRBSU5FUl9TVEFURV9SRUFEWRADEh4KGkNPTlRBSU5FUl9TVEFURV9CQUNLSU5HX1VQEAQSHQoZQ09OVEFJTkVSX1NUQVRFX0JBQ0tFRF9VUBAFEhoKFkNPTlRBSU5FUl9TVEFURV9GQUlMRUQQBirkAQoLQmFja3VwU3RhdGUSHAoYQkFDS1VQX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTQkFDS1VQX1NUQVRFX1NUQUdFRBABEhgKFEJBQ0tVUF9TVEFURV9QQUNLSU5HEAISFwoTQkFDS1VQX1NUQVRFX1NUT1JFRBADEhcKE0JBQ0tVUF9TVEFURV9GQUlMRUQQBBIaChZCQUNLVVBfU1RBVEVfQ0FQVFVSSU5HEAUSGgoWQkFDS1VQX1NUQVRFX1VQTE9BRElORxAGEhoKFkJBQ0tVUF9TVEFURV9WRVJJRllJTkcQByqJAgoNQmFja3VwVHJpZ2dlchIeChpCQUNLVVBfVFJJR0dFUl9VTlNQRUNJRklFRBAAEhoKFkJBQ0tVUF9UUklHR0VSX1JFTU9WRUQQARIZChVCQUNLVVBfVFJJR0dFUl9FWElURUQQAhIWChJCQUNLVVBfVFJJR0dFUl9PT00QAxIaChZCQUNLVVBfVFJJR0dFUl9FVklDVEVEEAQSGgoWQkFDS1VQX1RSSUdHRVJfUkVTVEFSVBAFEhwKGEJBQ0tVUF9UUklHR0VSX1NDSEVEVUxFRBAGEhgKFEJBQ0tVUF9UUklHR0VSX0RSQUlOEAcSGQoVQkFDS1VQX1RSSUdHRVJfTUFOVUFMEAgqkQEKEUJhY2t1cENvbnNpc3RlbmN5EiIKHkJBQ0tVUF9DT05TSVNURU5DWV9VTlNQRUNJRklFRBAAEhwKGEJBQ0tVUF9DT05TSVNURU5DWV9FWEFDVBABEh0KGUJBQ0tVUF9DT05TSVNURU5DWV9GUk9aRU4QAhIbChdCQUNLVVBfQ09OU0lTVEVOQ1lfTElWRRADKtwBChFDcmVhdGVCYWNrdXBQaGFzZRIjCh9DUkVBVEVfQkFDS1VQX1BIQVNFX1VOU1BFQ0lGSUVEEAASHwobQ1JFQVRFX0JBQ0tVUF9QSEFTRV9XQUlUSU5HEAESIAocQ1JFQVRFX0JBQ0tVUF9QSEFTRV9GUkVFWklORxACEh8KG0NSRUFURV9CQUNLVVBfUEhBU0VfUkVBRElORxADEh4KGkNSRUFURV9CQUNLVVBfUEhBU0VfU1RBR0VEEAQSHgoaQ1JFQVRFX0JBQ0tVUF9QSEFTRV9TVE9SRUQQBSp6CgxSZXN0b3JlU3RhdGUSHQoZUkVTVE9SRV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVJFU1RPUkVfU1RBVEVfUEVORElORxABEhYKElJFU1RPUkVfU1RBVEVfRE9ORRACEhgKFFJFU1RPUkVfU1RBVEVfRkFJTEVEEAMymAoKDEFkbWluU2VydmljZRJHCglHZXRTdGF0dXMSGS5hZW9uLnYxLkdldFN0YXR1c1JlcXVlc3QaGi5hZW9uLnYxLkdldFN0YXR1c1Jlc3BvbnNlIgOQAgESUAoNTGlzdFNuYXBzaG90cxIdLmFlb24udjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaHi5hZW9uLnYxLkxpc3RTbmFwc2hvdHNSZXNwb25zZTABElAKEUxpc3RTbmFwc2hvdFVzYWdlEiEuYWVvbi52MS5MaXN0U25hcHNob3RVc2FnZVJlcXVlc3QaFi5hZW9uLnYxLlNuYXBzaG90VXNhZ2UwARJWCg5MaXN0Q29udGFpbmVycxIeLmFlb24udjEuTGlzdENvbnRhaW5lcnNSZXF1ZXN0Gh8uYWVvbi52MS5MaXN0Q29udGFpbmVyc1Jlc3BvbnNlIgOQAgESTQoLTGlzdEJhY2t1cHMSGy5hZW9uLnYxLkxpc3RCYWNrdXBzUmVxdWVzdBocLmFlb24udjEuTGlzdEJhY2t1cHNSZXNwb25zZSIDkAIBEkcKCUdldEJhY2t1cBIZLmFlb24udjEuR2V0QmFja3VwUmVxdWVzdBoaLmFlb24udjEuR2V0QmFja3VwUmVzcG9uc2UiA5ACARJKCgtXYXRjaEJhY2t1cBIbLmFlb24udjEuV2F0Y2hCYWNrdXBSZXF1ZXN0GhwuYWVvbi52MS5XYXRjaEJhY2t1cFJlc3BvbnNlMAESVgoOR2V0QmFja3VwU3RvcmUSHi5hZW9uLnYxLkdldEJhY2t1cFN0b3JlUmVxdWVzdBofLmFlb24udjEuR2V0QmFja3VwU3RvcmVSZXNwb25zZSIDkAIBEksKDERlbGV0ZUJhY2t1cBIcLmFlb24udjEuRGVsZXRlQmFja3VwUmVxdWVzdBodLmFlb24udjEuRGVsZXRlQmFja3VwUmVzcG9uc2USTQoMQ3JlYXRlQmFja3VwEhwuYWVvbi52MS5DcmVhdGVCYWNrdXBSZXF1ZXN0Gh0uYWVvbi52MS5DcmVhdGVCYWNrdXBSZXNwb25zZTABEk0KDERyYWluQmFja3VwcxIcLmFlb24udjEuRHJhaW5CYWNrdXBzUmVxdWVzdBodLmFlb24udjEuRHJhaW5CYWNrdXBzUmVzcG9uc2UwARJRCg5SZXF1ZXN0UmVzdG9yZRIeLmFlb24udjEuUmVxdWVzdFJlc3RvcmVSZXF1ZXN0Gh8uYWVvbi52MS5SZXF1ZXN0UmVzdG9yZVJlc3BvbnNlElAKDExpc3RSZXN0b3JlcxIcLmFlb24udjEuTGlzdFJlc3RvcmVzUmVxdWVzdBodLmFlb24udjEuTGlzdFJlc3RvcmVzUmVzcG9uc2UiA5ACARJTCg1MaXN0SG9va1J1bGVzEh0uYWVvbi52MS5MaXN0SG9va1J1bGVzUmVxdWVzdBoeLmFlb24udjEuTGlzdEhvb2tSdWxlc1Jlc3BvbnNlIgOQAgESUAoMRXhwbGFpbkhvb2tzEhwuYWVvbi52MS5FeHBsYWluSG9va3NSZXF1ZXN0Gh0uYWVvbi52MS5FeHBsYWluSG9va3NSZXNwb25zZSIDkAIBElAKDExpc3RIb29rUnVucxIcLmFlb24udjEuTGlzdEhvb2tSdW5zUmVxdWVzdBodLmFlb24udjEuTGlzdEhvb2tSdW5zUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message aeon.v1.GetStatusRequest
@@ -610,6 +610,34 @@ export const ListContainersResponseSchema: GenMessage<ListContainersResponse> = 
   messageDesc(file_aeon_v1_admin, 16);
 
 /**
+ * How far a backup is with what its state says.
+ *
+ * @generated from message aeon.v1.BackupProgress
+ */
+export type BackupProgress = Message<"aeon.v1.BackupProgress"> & {
+  /**
+   * Bytes.
+   *
+   * @generated from field: uint64 done = 1;
+   */
+  done: bigint;
+
+  /**
+   * 0 while it is not known.
+   *
+   * @generated from field: uint64 total = 2;
+   */
+  total: bigint;
+};
+
+/**
+ * Describes the message aeon.v1.BackupProgress.
+ * Use `create(BackupProgressSchema)` to create a new message.
+ */
+export const BackupProgressSchema: GenMessage<BackupProgress> = /*@__PURE__*/
+  messageDesc(file_aeon_v1_admin, 17);
+
+/**
  * @generated from message aeon.v1.Backup
  */
 export type Backup = Message<"aeon.v1.Backup"> & {
@@ -745,6 +773,20 @@ export type Backup = Message<"aeon.v1.Backup"> & {
    * @generated from field: string container = 23;
    */
   container: string;
+
+  /**
+   * Unset unless it is being packed, uploaded or verified.
+   *
+   * @generated from field: aeon.v1.BackupProgress progress = 24;
+   */
+  progress?: BackupProgress | undefined;
+
+  /**
+   * When a failed one is tried again.
+   *
+   * @generated from field: google.protobuf.Timestamp next_attempt_at = 25;
+   */
+  nextAttemptAt?: Timestamp | undefined;
 };
 
 /**
@@ -752,7 +794,7 @@ export type Backup = Message<"aeon.v1.Backup"> & {
  * Use `create(BackupSchema)` to create a new message.
  */
 export const BackupSchema: GenMessage<Backup> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 17);
+  messageDesc(file_aeon_v1_admin, 18);
 
 /**
  * @generated from message aeon.v1.CreateBackupRequest
@@ -804,7 +846,7 @@ export type CreateBackupRequest = Message<"aeon.v1.CreateBackupRequest"> & {
  * Use `create(CreateBackupRequestSchema)` to create a new message.
  */
 export const CreateBackupRequestSchema: GenMessage<CreateBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 18);
+  messageDesc(file_aeon_v1_admin, 19);
 
 /**
  * @generated from message aeon.v1.CreateBackupResponse
@@ -842,7 +884,7 @@ export type CreateBackupResponse = Message<"aeon.v1.CreateBackupResponse"> & {
  * Use `create(CreateBackupResponseSchema)` to create a new message.
  */
 export const CreateBackupResponseSchema: GenMessage<CreateBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 19);
+  messageDesc(file_aeon_v1_admin, 20);
 
 /**
  * @generated from message aeon.v1.DrainBackupsRequest
@@ -866,7 +908,7 @@ export type DrainBackupsRequest = Message<"aeon.v1.DrainBackupsRequest"> & {
  * Use `create(DrainBackupsRequestSchema)` to create a new message.
  */
 export const DrainBackupsRequestSchema: GenMessage<DrainBackupsRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 20);
+  messageDesc(file_aeon_v1_admin, 21);
 
 /**
  * @generated from message aeon.v1.DrainBackupsResponse
@@ -909,7 +951,7 @@ export type DrainBackupsResponse = Message<"aeon.v1.DrainBackupsResponse"> & {
  * Use `create(DrainBackupsResponseSchema)` to create a new message.
  */
 export const DrainBackupsResponseSchema: GenMessage<DrainBackupsResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 21);
+  messageDesc(file_aeon_v1_admin, 22);
 
 /**
  * @generated from message aeon.v1.DrainSummary
@@ -940,7 +982,7 @@ export type DrainSummary = Message<"aeon.v1.DrainSummary"> & {
  * Use `create(DrainSummarySchema)` to create a new message.
  */
 export const DrainSummarySchema: GenMessage<DrainSummary> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 22);
+  messageDesc(file_aeon_v1_admin, 23);
 
 /**
  * @generated from message aeon.v1.ListBackupsRequest
@@ -966,7 +1008,7 @@ export type ListBackupsRequest = Message<"aeon.v1.ListBackupsRequest"> & {
  * Use `create(ListBackupsRequestSchema)` to create a new message.
  */
 export const ListBackupsRequestSchema: GenMessage<ListBackupsRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 23);
+  messageDesc(file_aeon_v1_admin, 24);
 
 /**
  * @generated from message aeon.v1.ListBackupsResponse
@@ -983,7 +1025,7 @@ export type ListBackupsResponse = Message<"aeon.v1.ListBackupsResponse"> & {
  * Use `create(ListBackupsResponseSchema)` to create a new message.
  */
 export const ListBackupsResponseSchema: GenMessage<ListBackupsResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 24);
+  messageDesc(file_aeon_v1_admin, 25);
 
 /**
  * @generated from message aeon.v1.GetBackupRequest
@@ -1000,7 +1042,7 @@ export type GetBackupRequest = Message<"aeon.v1.GetBackupRequest"> & {
  * Use `create(GetBackupRequestSchema)` to create a new message.
  */
 export const GetBackupRequestSchema: GenMessage<GetBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 25);
+  messageDesc(file_aeon_v1_admin, 26);
 
 /**
  * @generated from message aeon.v1.GetBackupResponse
@@ -1017,7 +1059,7 @@ export type GetBackupResponse = Message<"aeon.v1.GetBackupResponse"> & {
  * Use `create(GetBackupResponseSchema)` to create a new message.
  */
 export const GetBackupResponseSchema: GenMessage<GetBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 26);
+  messageDesc(file_aeon_v1_admin, 27);
 
 /**
  * @generated from message aeon.v1.GetBackupStoreRequest
@@ -1030,7 +1072,7 @@ export type GetBackupStoreRequest = Message<"aeon.v1.GetBackupStoreRequest"> & {
  * Use `create(GetBackupStoreRequestSchema)` to create a new message.
  */
 export const GetBackupStoreRequestSchema: GenMessage<GetBackupStoreRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 27);
+  messageDesc(file_aeon_v1_admin, 28);
 
 /**
  * @generated from message aeon.v1.GetBackupStoreResponse
@@ -1063,7 +1105,7 @@ export type GetBackupStoreResponse = Message<"aeon.v1.GetBackupStoreResponse"> &
  * Use `create(GetBackupStoreResponseSchema)` to create a new message.
  */
 export const GetBackupStoreResponseSchema: GenMessage<GetBackupStoreResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 28);
+  messageDesc(file_aeon_v1_admin, 29);
 
 /**
  * @generated from message aeon.v1.DeleteBackupRequest
@@ -1080,7 +1122,7 @@ export type DeleteBackupRequest = Message<"aeon.v1.DeleteBackupRequest"> & {
  * Use `create(DeleteBackupRequestSchema)` to create a new message.
  */
 export const DeleteBackupRequestSchema: GenMessage<DeleteBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 29);
+  messageDesc(file_aeon_v1_admin, 30);
 
 /**
  * @generated from message aeon.v1.DeleteBackupResponse
@@ -1093,7 +1135,7 @@ export type DeleteBackupResponse = Message<"aeon.v1.DeleteBackupResponse"> & {
  * Use `create(DeleteBackupResponseSchema)` to create a new message.
  */
 export const DeleteBackupResponseSchema: GenMessage<DeleteBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 30);
+  messageDesc(file_aeon_v1_admin, 31);
 
 /**
  * @generated from message aeon.v1.WatchBackupRequest
@@ -1110,7 +1152,7 @@ export type WatchBackupRequest = Message<"aeon.v1.WatchBackupRequest"> & {
  * Use `create(WatchBackupRequestSchema)` to create a new message.
  */
 export const WatchBackupRequestSchema: GenMessage<WatchBackupRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 31);
+  messageDesc(file_aeon_v1_admin, 32);
 
 /**
  * @generated from message aeon.v1.WatchBackupResponse
@@ -1127,7 +1169,7 @@ export type WatchBackupResponse = Message<"aeon.v1.WatchBackupResponse"> & {
  * Use `create(WatchBackupResponseSchema)` to create a new message.
  */
 export const WatchBackupResponseSchema: GenMessage<WatchBackupResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 32);
+  messageDesc(file_aeon_v1_admin, 33);
 
 /**
  * @generated from message aeon.v1.Restore
@@ -1176,7 +1218,7 @@ export type Restore = Message<"aeon.v1.Restore"> & {
  * Use `create(RestoreSchema)` to create a new message.
  */
 export const RestoreSchema: GenMessage<Restore> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 33);
+  messageDesc(file_aeon_v1_admin, 34);
 
 /**
  * @generated from message aeon.v1.RequestRestoreRequest
@@ -1205,7 +1247,7 @@ export type RequestRestoreRequest = Message<"aeon.v1.RequestRestoreRequest"> & {
  * Use `create(RequestRestoreRequestSchema)` to create a new message.
  */
 export const RequestRestoreRequestSchema: GenMessage<RequestRestoreRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 34);
+  messageDesc(file_aeon_v1_admin, 35);
 
 /**
  * @generated from message aeon.v1.RequestRestoreResponse
@@ -1222,7 +1264,7 @@ export type RequestRestoreResponse = Message<"aeon.v1.RequestRestoreResponse"> &
  * Use `create(RequestRestoreResponseSchema)` to create a new message.
  */
 export const RequestRestoreResponseSchema: GenMessage<RequestRestoreResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 35);
+  messageDesc(file_aeon_v1_admin, 36);
 
 /**
  * @generated from message aeon.v1.ListRestoresRequest
@@ -1241,7 +1283,7 @@ export type ListRestoresRequest = Message<"aeon.v1.ListRestoresRequest"> & {
  * Use `create(ListRestoresRequestSchema)` to create a new message.
  */
 export const ListRestoresRequestSchema: GenMessage<ListRestoresRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 36);
+  messageDesc(file_aeon_v1_admin, 37);
 
 /**
  * @generated from message aeon.v1.ListRestoresResponse
@@ -1258,7 +1300,7 @@ export type ListRestoresResponse = Message<"aeon.v1.ListRestoresResponse"> & {
  * Use `create(ListRestoresResponseSchema)` to create a new message.
  */
 export const ListRestoresResponseSchema: GenMessage<ListRestoresResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 37);
+  messageDesc(file_aeon_v1_admin, 38);
 
 /**
  * @generated from message aeon.v1.ListHookRulesRequest
@@ -1271,7 +1313,7 @@ export type ListHookRulesRequest = Message<"aeon.v1.ListHookRulesRequest"> & {
  * Use `create(ListHookRulesRequestSchema)` to create a new message.
  */
 export const ListHookRulesRequestSchema: GenMessage<ListHookRulesRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 38);
+  messageDesc(file_aeon_v1_admin, 39);
 
 /**
  * @generated from message aeon.v1.ListHookRulesResponse
@@ -1302,7 +1344,7 @@ export type ListHookRulesResponse = Message<"aeon.v1.ListHookRulesResponse"> & {
  * Use `create(ListHookRulesResponseSchema)` to create a new message.
  */
 export const ListHookRulesResponseSchema: GenMessage<ListHookRulesResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 39);
+  messageDesc(file_aeon_v1_admin, 40);
 
 /**
  * @generated from message aeon.v1.HookRule
@@ -1360,7 +1402,7 @@ export type HookRule = Message<"aeon.v1.HookRule"> & {
  * Use `create(HookRuleSchema)` to create a new message.
  */
 export const HookRuleSchema: GenMessage<HookRule> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 40);
+  messageDesc(file_aeon_v1_admin, 41);
 
 /**
  * @generated from message aeon.v1.NriRuntime
@@ -1410,7 +1452,7 @@ export type NriRuntime = Message<"aeon.v1.NriRuntime"> & {
  * Use `create(NriRuntimeSchema)` to create a new message.
  */
 export const NriRuntimeSchema: GenMessage<NriRuntime> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 41);
+  messageDesc(file_aeon_v1_admin, 42);
 
 /**
  * @generated from message aeon.v1.MissedContainer
@@ -1447,7 +1489,7 @@ export type MissedContainer = Message<"aeon.v1.MissedContainer"> & {
  * Use `create(MissedContainerSchema)` to create a new message.
  */
 export const MissedContainerSchema: GenMessage<MissedContainer> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 42);
+  messageDesc(file_aeon_v1_admin, 43);
 
 /**
  * An absent fact is one that the engine does not tell.
@@ -1513,7 +1555,7 @@ export type ExplainHooksRequest = Message<"aeon.v1.ExplainHooksRequest"> & {
  * Use `create(ExplainHooksRequestSchema)` to create a new message.
  */
 export const ExplainHooksRequestSchema: GenMessage<ExplainHooksRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 43);
+  messageDesc(file_aeon_v1_admin, 44);
 
 /**
  * @generated from message aeon.v1.ExplainHooksResponse
@@ -1530,7 +1572,7 @@ export type ExplainHooksResponse = Message<"aeon.v1.ExplainHooksResponse"> & {
  * Use `create(ExplainHooksResponseSchema)` to create a new message.
  */
 export const ExplainHooksResponseSchema: GenMessage<ExplainHooksResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 44);
+  messageDesc(file_aeon_v1_admin, 45);
 
 /**
  * @generated from message aeon.v1.HookExplanation
@@ -1566,7 +1608,7 @@ export type HookExplanation = Message<"aeon.v1.HookExplanation"> & {
  * Use `create(HookExplanationSchema)` to create a new message.
  */
 export const HookExplanationSchema: GenMessage<HookExplanation> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 45);
+  messageDesc(file_aeon_v1_admin, 46);
 
 /**
  * @generated from message aeon.v1.ListHookRunsRequest
@@ -1602,7 +1644,7 @@ export type ListHookRunsRequest = Message<"aeon.v1.ListHookRunsRequest"> & {
  * Use `create(ListHookRunsRequestSchema)` to create a new message.
  */
 export const ListHookRunsRequestSchema: GenMessage<ListHookRunsRequest> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 46);
+  messageDesc(file_aeon_v1_admin, 47);
 
 /**
  * @generated from message aeon.v1.ListHookRunsResponse
@@ -1619,7 +1661,7 @@ export type ListHookRunsResponse = Message<"aeon.v1.ListHookRunsResponse"> & {
  * Use `create(ListHookRunsResponseSchema)` to create a new message.
  */
 export const ListHookRunsResponseSchema: GenMessage<ListHookRunsResponse> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 47);
+  messageDesc(file_aeon_v1_admin, 48);
 
 /**
  * @generated from message aeon.v1.HookRun
@@ -1701,7 +1743,7 @@ export type HookRun = Message<"aeon.v1.HookRun"> & {
  * Use `create(HookRunSchema)` to create a new message.
  */
 export const HookRunSchema: GenMessage<HookRun> = /*@__PURE__*/
-  messageDesc(file_aeon_v1_admin, 48);
+  messageDesc(file_aeon_v1_admin, 49);
 
 /**
  * @generated from enum aeon.v1.PluginState
@@ -1867,6 +1909,27 @@ export const BackupState = {
    * @generated from enum value: BACKUP_STATE_FAILED = 4;
    */
   FAILED: 4,
+
+  /**
+   * The layer is being secured on this host.
+   *
+   * @generated from enum value: BACKUP_STATE_CAPTURING = 5;
+   */
+  CAPTURING: 5,
+
+  /**
+   * The packed layer goes to the store.
+   *
+   * @generated from enum value: BACKUP_STATE_UPLOADING = 6;
+   */
+  UPLOADING: 6,
+
+  /**
+   * The store is looked at, and then told what the backup is called.
+   *
+   * @generated from enum value: BACKUP_STATE_VERIFYING = 7;
+   */
+  VERIFYING: 7,
 } as const;
 
 /**
