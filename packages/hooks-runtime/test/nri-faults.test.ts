@@ -122,24 +122,19 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     expect(await node.runPod({ name: "served" }, ["sh", "-c", "exit ${SEEN:-5}"])).toBe(6);
   }, 60_000);
 
-  test.runIf(version !== "1.7")(
-    "more than 4 MiB of containers are told in parts",
-    async () => {
-      await using pods = new AsyncDisposableStack();
-      for (let index = 0; index < 4; index++) {
-        const annotations = { "example.org/large": String(index).repeat(800_000) };
-        pods.use(await node.startPod({ name: `large-${index}`, annotations }, ["sleep", "1000"]));
-      }
-      await using plugin = await injector([{ name: "env", when: { pods: "^large-" }, env: ["SEEN=6"] }]);
-      expect(plugin.missed.map(({ pod }) => pod).toSorted()).toEqual([
-        "large-0",
-        "large-1",
-        "large-2",
-        "large-3",
-      ]);
-    },
-    60_000,
-  );
+  // containerd 1.7 has no parts: it refuses the plugin then.
+  if (version === "1.7") return;
+  test("more than 4 MiB of containers are told in parts", async () => {
+    await using pods = new AsyncDisposableStack();
+    // A runtime gives up on parts of eight objects or fewer: many middling ones, then.
+    const names = Array.from({ length: 10 }, (_, index) => `large-${index}`);
+    for (const name of names) {
+      const annotations = { "example.org/large": name.at(-1)?.repeat(300_000) ?? "" };
+      pods.use(await node.startPod({ name, annotations }, ["sleep", "1000"]));
+    }
+    await using plugin = await injector([{ name: "env", when: { pods: "^large-" }, env: ["SEEN=6"] }]);
+    expect(plugin.missed.map(({ pod }) => pod).toSorted()).toEqual(names);
+  }, 60_000);
 });
 
 /** Registers a plugin that answers about containers as it is told. */
