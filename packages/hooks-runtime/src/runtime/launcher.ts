@@ -77,6 +77,22 @@ const both = (names: readonly string[]): string => names.map((name) => `--${name
 export const launcherScript = (options: LauncherOptions): string => `#!/bin/sh
 # ${launcherMark}, written by container-hooks-ctk: change config.toml and install again instead of this file.
 _ch_low=${shellWord(options.runtime)}
+# The words that containerd and people begin with most; anything else is looked at closer below.
+case $1 in
+--root) case $3 in
+  --log) case $5/$7 in
+    --log-format/--systemd-cgroup) _ch_cmd=$8 ;;
+    --log-format/*) _ch_cmd=$7 ;;
+    *) _ch_cmd= ;;
+    esac ;;
+  *) _ch_cmd=$3 ;;
+  esac ;;
+*) _ch_cmd=$1 ;;
+esac
+case $_ch_cmd in
+${otherCommands.join(" | ")} | -v | --version)
+  if [ -x "$_ch_low" ] && ! [ "$_ch_low" -ef "$0" ]; then exec "$_ch_low" "$@"; fi ;;
+esac
 _ch_want= _ch_cmd= _ch_log= _ch_format=text _ch_bundle= _ch_plan=stale _ch_closed=1 _ch_sed=
 
 _ch_refuse() {
