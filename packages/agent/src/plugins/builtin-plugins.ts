@@ -26,14 +26,14 @@ const backup = backupPlugin(
 const kubernetesInstance = kubernetesPlugin(environment);
 
 /** The plugins that come with the agent and have a table in the configuration; the snapshotter is the first. */
-export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, backup, hooksPlugin, dindPlugin];
 export const builtinPlugins: readonly Plugin[] = [
   snapshotterPlugin,
+  kubernetesInstance,
   backup,
   hooksPlugin,
   containerServicePlugin,
+  dindPlugin,
 ];
-export const builtinPlugins: readonly Plugin[] = [snapshotterPlugin, kubernetesInstance, backup, hooksPlugin];
 
 /** Without its table there is no Kubernetes, and nothing of it is started. */
 export const isWanted = ({ plugin, config }: ConfiguredPlugin): boolean =>
