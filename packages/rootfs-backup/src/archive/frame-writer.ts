@@ -191,10 +191,14 @@ export class FrameWriter implements AsyncDisposable {
 
   #flushOnTheWay(): void {
     this.#unflushed = 0;
-    const flushing = Promise.all([this.#flushing, fdatasync(this.#fd)]).then(() => {});
+    const flushing = this.#flushedAfter(this.#flushing);
     // Handled where it is awaited.
     flushing.catch(() => {});
     this.#flushing = flushing;
+  }
+
+  async #flushedAfter(earlier: Promise<void>): Promise<void> {
+    await Promise.all([earlier, fdatasync(this.#fd)]);
   }
 
   async #oldest(): Promise<void> {
