@@ -12,7 +12,8 @@ steps.subscribe((message) => {
   const { step } = message as StepReached;
   if (step === when) process.kill(process.pid, "SIGKILL");
 });
-await using node = await serveNode({ root, containerd });
+// Layers are settled when their successors start, which is what these nodes die of.
+await using node = await serveNode({ root, containerd, config: { "on-exit": "wait" } });
 process.stdout.write("ready\n");
 if (container !== undefined)
   await node.backups.create(

@@ -13,11 +13,11 @@ export interface ReconcileOptions {
 
 /** A layer that was backed up where it lay may have been moved, or have gone with its snapshot. */
 async function reconcileInPlace(
-  { id, state, upperdir }: BackupRecord,
+  { id, state, upperdir, packed }: BackupRecord,
   { backups, staging, log }: ReconcileOptions,
 ): Promise<void> {
   if (await staging.has(id)) await backups.moved(id);
-  else if (state === "staged" && !(await exists(upperdir)))
+  else if (state === "staged" && packed === undefined && !(await exists(upperdir)))
     log.error({ backup: id, upperdir }, "writable layer vanished before it was stored");
 }
 
