@@ -192,6 +192,7 @@ export class FrameWriter implements AsyncDisposable {
   #flushOnTheWay(): void {
     this.#unflushed = 0;
     const flushing = this.#flushedAfter(this.#flushing);
+    const flushing = this.#flushAfter(this.#flushing);
     // Handled where it is awaited.
     flushing.catch(() => {});
     this.#flushing = flushing;
@@ -199,6 +200,11 @@ export class FrameWriter implements AsyncDisposable {
 
   async #flushedAfter(earlier: Promise<void>): Promise<void> {
     await Promise.all([earlier, fdatasync(this.#fd)]);
+  }
+
+  async #flushAfter(before: Promise<void> | undefined): Promise<void> {
+    await before;
+    await fdatasync(this.#fd);
   }
 
   async #oldest(): Promise<void> {
