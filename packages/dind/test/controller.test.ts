@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Task } from "@aeon/containerd";
-import { listProcesses } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
+import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
 let setup: Setup;
@@ -29,21 +29,6 @@ afterAll(async () => {
   await controller?.[Symbol.asyncDispose]();
   await setup?.[Symbol.asyncDispose]();
 }, 120_000);
-
-/** What exists outside the main containers because of a DinD container. */
-async function traces(): Promise<readonly string[]> {
-  const key = setup.folder;
-  const [mounts, loops] = await Promise.all([
-    readFile("/proc/self/mounts", "utf8"),
-    readFile("/proc/self/mountinfo", "utf8"),
-  ]);
-  const processes = (await listProcesses()).filter(({ args }) => args.some((arg) => arg.includes(key)));
-  return [
-    ...mounts.split("\n").filter((line) => line.includes(key)),
-    ...loops.split("\n").filter((line) => line.includes("/dev/loop") && line.includes(key)),
-    ...processes.map(({ args }) => args.join(" ")),
-  ];
-}
 
 test("docker works in a container with the usual client", async () => {
   expect(await setup.exec(first, ["docker", "version"])).toContain("Server:");
@@ -164,7 +149,7 @@ test("a container that ends in the middle of work leaves nothing", async () => {
     await setup.client.container(id).delete({ snapshot: true });
   }
   await expect.poll(() => controller.list(), { timeout: 60_000, interval: 100 }).toEqual([]);
-  expect(await traces()).toEqual([]);
+  expect(await traces(setup.folder)).toEqual([]);
   expect((await setup.client.containers()).map(({ id }) => id)).toEqual([]);
 });
 
@@ -179,5 +164,5 @@ test("a first client starts it when the socket was made ahead", async () => {
   await ended;
   await task.delete();
   await expect.poll(() => controller.list(), { timeout: 60_000, interval: 100 }).toEqual([]);
-  expect(await traces()).toEqual([]);
+  expect(await traces(setup.folder)).toEqual([]);
 });

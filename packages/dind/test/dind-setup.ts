@@ -1,36 +1,21 @@
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { connect, type Client, type CreateContainerOptions, type Task } from "@aeon/containerd";
-import { Lifetime, silentLogger } from "@aeon/core";
+import { Lifetime } from "@aeon/core";
 import { launchContainerd, temporaryFolder, type PrivateContainerd } from "@aeon/testkit";
-import {
-  openDindController,
-  type ControllerOptions,
-  type DindController,
-  type DindSettings,
-} from "../src/index.ts";
-import { dindArchive, dindImage, dockerClientImage } from "./docker-images.ts";
-
-export const settings: DindSettings = {
-  image: dindImage,
-  diskLimit: 2 * 1024 ** 3,
-  network: "bridge",
-  addressPool: "172.29.0.0/16",
-  registryMirrors: [],
-  insecureRegistries: [],
-  policyFile: undefined,
-  idleMs: 0,
-  debug: false,
-};
+import type { ControllerOptions, DindController } from "../src/index.ts";
+import { openController } from "./open-controller.ts";
+import { dindArchive, dockerClientImage } from "./docker-images.ts";
 
 /** A containerd with main containers' image, and controllers on it. */
 export interface Setup extends AsyncDisposable {
   readonly containerd: PrivateContainerd;
   readonly client: Client;
   readonly folder: string;
+  /** File with the DinD image. */
+  readonly archive: string;
   /** Starts a main container that sleeps. */
   main(id: string, options?: Partial<CreateContainerOptions>): Promise<Task>;
   /** Runs a command in it; fails unless its exit code is the expected one. */
@@ -58,22 +43,8 @@ export async function setUp(): Promise<Setup> {
         return task;
       },
       exec,
-      async controller(options = {}) {
-        const root = join(folder.path, "root");
-        await mkdir(root, { recursive: true });
-        return openDindController({
-          client,
-          root,
-          state: join(folder.path, "s"),
-          snapshotter: "overlayfs",
-          imageArchive: archive,
-          log: { ...silentLogger, warn: (...facts: unknown[]) => console.warn(...facts) },
-          settings: () => settings,
-          request: () => undefined,
-          isOurs: () => true,
-          ...options,
-        });
-      },
+      archive,
+      controller: (options = {}) => openController({ client, folder: folder.path, archive }, options),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
   } catch (error) {

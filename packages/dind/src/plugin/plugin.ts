@@ -4,6 +4,7 @@ import { containerdClient, type Client } from "@aeon/containerd";
 import { definePlugin, errorMessage, Lifetime, watchedNamespaces, type PluginContext } from "@aeon/core";
 import type { DindController } from "../controller/controller.ts";
 import { dindConfig, type DindConfig } from "./config.ts";
+import { dockerService } from "./docker-service.ts";
 import { dindService, type DindService } from "./dind-service.ts";
 import { explainSettings, requestOf, settingsOf } from "./settings-of.ts";
 
@@ -20,6 +21,7 @@ export const dindPlugin = definePlugin({
       const client = context.require(containerdClient);
       const plugin = new LazyController(context, client, life);
       context.provide(dindService, plugin);
+      context.containerServices.register(dockerService(plugin));
       context.onReload((config) => plugin.reload(config));
       if (existsSync(join(context.root, "dind.db"))) await plugin.controller();
       else plugin.watch();

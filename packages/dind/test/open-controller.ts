@@ -1,0 +1,43 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Client } from "@aeon/containerd";
+import { silentLogger } from "@aeon/core";
+import {
+  openDindController,
+  type ControllerOptions,
+  type DindController,
+  type DindSettings,
+} from "../src/index.ts";
+
+const settings: DindSettings = {
+  image: "docker.io/library/aeon-dind:latest",
+  diskLimit: 2 * 1024 ** 3,
+  network: "bridge",
+  addressPool: "172.29.0.0/16",
+  registryMirrors: [],
+  insecureRegistries: [],
+  policyFile: undefined,
+  idleMs: 0,
+  debug: false,
+};
+
+/** A controller whose files are below a folder. */
+export async function openController(
+  { client, folder, archive }: { readonly client: Client; readonly folder: string; readonly archive: string },
+  options: Partial<ControllerOptions> = {},
+): Promise<DindController> {
+  const root = join(folder, "root");
+  await mkdir(root, { recursive: true });
+  return openDindController({
+    client,
+    root,
+    state: join(folder, "s"),
+    snapshotter: "overlayfs",
+    imageArchive: archive,
+    log: { ...silentLogger, warn: (...facts: unknown[]) => console.warn(...facts) },
+    settings: () => settings,
+    request: () => undefined,
+    isOurs: () => true,
+    ...options,
+  });
+}
