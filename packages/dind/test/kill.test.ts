@@ -58,9 +58,12 @@ test(
         await main.kill("SIGKILL");
         return `${state}${listed}`;
       };
-      expect(isDead ? "gone" : await use(), moment).toBe(isDead ? "gone" : "running");
+      expect({ moment, state: isDead ? "gone" : await use() }).toEqual({
+        moment,
+        state: isDead ? "gone" : "running",
+      });
       await expect.poll(() => controller.list(), { timeout: 60_000, interval: 100 }).toEqual([]);
-      expect(await traces(setup.folder), moment).toEqual([]);
+      expect({ moment, left: await traces(setup.folder) }).toEqual({ moment, left: [] });
       expect(
         (await setup.client.containers())
           .map((info) => info.id)
