@@ -32,6 +32,11 @@ export const errors = defineErrors({
     when: "`aeonctl backup drain` ended while containers had no stored backup, or backups of this host were not stored.",
     remedy: "Remove the causes that the message names and drain again before the host is taken away.",
   },
+  DOCTOR_FOUND: {
+    code: "failed-precondition",
+    when: "`aeonctl doctor` found something that keeps aeon from working.",
+    remedy: "Do what the findings say.",
+  },
   INTERRUPTED: {
     code: "canceled",
     when: "A command that works on a store itself was interrupted.",

@@ -4,6 +4,7 @@ import { addBackup } from "./commands/backup.ts";
 import { addContainers } from "./commands/containers.ts";
 import { addDind } from "./commands/dind.ts";
 import { addHooks } from "./commands/hooks.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addRestores } from "./commands/restore.ts";
 import { addSnapshots } from "./commands/snapshots.ts";
 import { addStatus } from "./commands/status.ts";
@@ -55,6 +56,7 @@ export function createProgram(streams: CliStreams): Command {
   addRestores(program, streams);
   addDind(program, streams);
   addHooks(program, streams);
+  addDoctor(program, streams);
   addCompletion(program, streams);
   program.hook("preAction", (_root, command) => checkOutput(command));
   return program;

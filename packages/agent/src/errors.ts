@@ -57,6 +57,22 @@ export const errors = defineErrors({
     when: "A plugin registers a container service or an action under a name that clients could not ask for.",
     remedy: "Use lower-case letters, digits and dashes.",
   },
+  HOST_CONTAINERD_UNREADABLE: {
+    code: "failed-precondition",
+    when: "`aeon host` cannot see how containerd reads its configuration, and so not whether a change is safe.",
+    remedy:
+      "Name containerd's program with --containerd, and mend its configuration when it is broken already.",
+  },
+  HOST_RESTART_FAILED: {
+    code: "unavailable",
+    when: "containerd did not come up with the changed configuration, which was put back.",
+    remedy: "See containerd's log.",
+  },
+  SNAPSHOTTER_IN_USE: {
+    code: "failed-precondition",
+    when: "`aeon host unconfigure` finds containers on aeon's snapshotter, which would lose their files.",
+    remedy: "Drain the node, or remove the containers, and try again.",
+  },
   REMOVAL_DEFERRED: {
     code: "failed-precondition",
     when: "A writable snapshot is to be removed while the plugin that keeps its content is not running.",

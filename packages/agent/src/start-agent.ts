@@ -16,7 +16,7 @@ import { snapshotterPlugin, snapshotterRuntime } from "@aeon/snapshotter";
 import type { PluginStatus, SocketStatus } from "./admin/index.ts";
 import { adminDeps } from "./agent-parts.ts";
 import type { AgentConfig } from "./config/agent-schema.ts";
-import { agentState, servedServices } from "./container-service/served-services.ts";
+import { agentState, hasKubernetes, servedServices } from "./container-service/served-services.ts";
 import type { AgentConfiguration } from "./config/agent-configuration.ts";
 import type { BackoffOptions } from "./host/backoff.ts";
 import { endsWithin } from "./host/bounded.ts";
@@ -200,6 +200,7 @@ class RunningAgent implements Agent {
     const { containerd } = configuration.agent;
     const client = life.use(openClient({ address: containerd.address }));
     this.#host.provide(containerdClient, client);
+    this.#host.provide(hasKubernetes, controllersOf(configuration.plugins).length > 0);
     this.#host.provide(agentState, configuration.agent.state);
     this.#host.provide(servedServices, this.#host.services);
     if (!containerd.namespaces.includes("*"))

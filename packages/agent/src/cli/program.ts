@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { addHost } from "./host-commands.ts";
 import { addConfigOptions, sourcesOf, type ConfigOptions } from "./config-options.ts";
 
 /** The command line of `aeon`. Modules are loaded by the command that needs them. */
@@ -27,5 +28,6 @@ export function createProgram(): Command {
       const { printEffectiveConfig } = await import("./config-commands.ts");
       await printEffectiveConfig(sourcesOf(options));
     });
+  addHost(program);
   return program;
 }

@@ -24,7 +24,11 @@ const callerIn = (folder: object): Caller => ({
 });
 const inPod = callerIn({ owner: { ...owner, pod } });
 
-function authenticator(review: TokenReview | Error | undefined, table: object = {}) {
+function authenticator(
+  review: TokenReview | Error | undefined,
+  table: object = {},
+  hasKubernetes = review !== undefined,
+) {
   let now = 1_000_000;
   let asked = 0;
   let answer = review;
@@ -37,6 +41,7 @@ function authenticator(review: TokenReview | Error | undefined, table: object = 
   };
   const subject = new Authenticator({
     config: v.parse(containerServiceConfig, table),
+    hasKubernetes,
     reviewer: () => (answer === undefined ? undefined : reviewer),
     registry: () => undefined,
     cache: new ReviewCache(() => now),

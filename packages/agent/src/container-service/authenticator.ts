@@ -14,6 +14,8 @@ import { ReviewCache } from "./review-cache.ts";
 
 export interface AuthenticatorOptions {
   readonly config: ContainerServiceConfig;
+  /** True where pods have tokens, even while nobody can check them: that must not open the door. */
+  readonly hasKubernetes: boolean;
   readonly reviewer: () => TokenReviewer | undefined;
   readonly registry: () => ContainerRegistry | undefined;
   readonly cache?: ReviewCache;
@@ -27,8 +29,6 @@ const podUid = "authentication.kubernetes.io/pod-uid";
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #cache: ReviewCache;
-  /** Once there was an API server, its absence must not open the door. */
-  #sawReviewer = false;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -49,9 +49,8 @@ export class Authenticator {
   }
 
   #asksForTokens(): boolean {
-    const { config, reviewer } = this.#options;
-    if (reviewer() !== undefined) this.#sawReviewer = true;
-    return config.authentication === "token" || (config.authentication === "auto" && this.#sawReviewer);
+    const { config, hasKubernetes } = this.#options;
+    return config.authentication === "token" || (config.authentication === "auto" && hasKubernetes);
   }
 
   async #serviceAccount(pod: CallerPod, token: string): Promise<string> {

@@ -21,7 +21,7 @@ import { containerServiceConfig, type ContainerServiceConfig } from "./config.ts
 import { FolderKeeper } from "./folder-keeper.ts";
 import type { HandlerOptions } from "./handler.ts";
 import type { Caller } from "./pod-folder.ts";
-import { agentState, servedServices } from "./served-services.ts";
+import { agentState, hasKubernetes, servedServices } from "./served-services.ts";
 
 /**
  * Gives containers a socket to the agent. The folders and sockets are light; what answers calls is loaded with the
@@ -99,6 +99,7 @@ async function makeHandler(
   const services = context.require(servedServices);
   const authenticator = new Authenticator({
     config,
+    hasKubernetes: context.find(hasKubernetes) === true,
     reviewer: () => context.find(tokenReviewer),
     registry: () => context.find(containerRegistry),
   });

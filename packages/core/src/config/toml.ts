@@ -36,6 +36,9 @@ function readText(file: string): string {
   return bytes.toString("utf8");
 }
 
+/** What a TOML text says. Throws the parser's own error. */
+export const parseToml = (text: string): TomlTable => parse(text);
+
 /** Writes values as TOML; keys without a value are left out. */
 export function serializeToml(table: TomlTable): string {
   return stringify(table);

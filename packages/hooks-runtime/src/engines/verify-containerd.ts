@@ -11,9 +11,14 @@ const execute = promisify(execFile);
 
 /**
  * Notes how containerd reads its configuration now and answers a check that, after a change, it reads nothing else
- * differently than one handler and the default. Undefined when containerd cannot read the configuration as it is.
+ * differently than what `without` leaves out, by default one handler and the default. Undefined when containerd
+ * cannot read the configuration as it is.
  */
-export async function containerdVerifier(containerd: string, file: string): Promise<Verify | undefined> {
+export async function containerdVerifier(
+  containerd: string,
+  file: string,
+  without: (table: TomlTable, name: string) => TomlTable = withoutHandler,
+): Promise<Verify | undefined> {
   const before = await dump(containerd, file).catch(() => undefined);
   if (before === undefined) return undefined;
   return async (name) => {
@@ -23,7 +28,7 @@ export async function containerdVerifier(containerd: string, file: string): Prom
         { cause: error },
       );
     });
-    const [left, right] = [before, after].map((table) => withoutHandler(table, name));
+    const [left, right] = [before, after].map((table) => without(table, name));
     if (!isDeepStrictEqual(left, right))
       throw errors.ENGINE_CONFIG_REJECTED(
         `${file} would change more for containerd than the handler ${name}: ${firstDifference(left, right)}`,
@@ -31,7 +36,8 @@ export async function containerdVerifier(containerd: string, file: string): Prom
   };
 }
 
-async function dump(containerd: string, file: string): Promise<TomlTable> {
+/** The configuration as containerd reads it, with every default. */
+export async function dump(containerd: string, file: string): Promise<TomlTable> {
   const { stdout } = await execute(containerd, ["--config", file, "config", "dump"], { maxBuffer: 16 << 20 });
   return readTable(stdout, `${containerd} config dump`);
 }

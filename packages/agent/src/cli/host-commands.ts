@@ -1,0 +1,73 @@
+import { arch } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { loadAgentConfig } from "../config/load-agent-config.ts";
+import { snapshotterFacts } from "../host-setup/snapshotter-facts.ts";
+import { addConfigOptions, sourcesOf, type ConfigOptions } from "./config-options.ts";
+
+interface HostFlags extends ConfigOptions {
+  readonly containerdConfig: string;
+  readonly containerd: string;
+  readonly restart: string | false;
+  readonly allPods: boolean;
+  readonly nri: boolean;
+  readonly dryRun: boolean;
+}
+
+const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+const options = (command: Command): Command =>
+  addConfigOptions(command)
+    .option("--containerd-config <file>", "containerd's configuration", "/etc/containerd/config.toml")
+    .option("--containerd <program>", "containerd's program", "containerd")
+    .option("--restart <command>", "how containerd is restarted", "systemctl restart containerd")
+    .option("--no-restart", "leave the restart to somebody else")
+    .option("--dry-run", "change nothing, and print what would be written", false);
+
+/** `aeon host configure|unconfigure` */
+export function addHost(program: Command): void {
+  const host = program.command("host").description("set this host's containerd up for aeon");
+  options(host.command("configure"))
+    .description(
+      "add snapshotter, unpacking, runtime handler and NRI; restarts containerd only when something changes",
+    )
+    .option("--no-all-pods", "only pods with the runtime class use aeon's snapshotter")
+    .option("--no-nri", "leave NRI as it is")
+    .action(async (flags: HostFlags) => {
+      const { configureHost } = await import("../host-setup/configure-host.ts");
+      const change = await configureHost(await hostOptions(flags));
+      report(flags, change.file, change.before !== change.after, change.after);
+    });
+  options(host.command("unconfigure"))
+    .description("give containerd its configuration back; refuses while containers use aeon's snapshotter")
+    .action(async (flags: HostFlags) => {
+      const { unconfigureHost } = await import("../host-setup/configure-host.ts");
+      const changes = await unconfigureHost(await hostOptions({ ...flags, allPods: true, nri: true }));
+      for (const { file, after } of changes) report(flags, file, true, after);
+      if (changes.length === 0) process.stdout.write("nothing of aeon is configured\n");
+    });
+}
+
+async function hostOptions(flags: HostFlags) {
+  const { agent, plugins } = await loadAgentConfig(sourcesOf(flags));
+  const { socket, root } = snapshotterFacts(agent, plugins);
+  return {
+    name: "aeon",
+    socket,
+    root,
+    architecture: architectures[arch()] ?? arch(),
+    allPods: flags.allPods,
+    nri: flags.nri,
+    file: flags.containerdConfig,
+    containerd: flags.containerd,
+    originals: join(agent.root, "originals"),
+    address: agent.containerd.address,
+    restart: flags.restart === false ? [] : flags.restart.split(" "),
+    dryRun: flags.dryRun,
+  };
+}
+
+function report({ dryRun }: HostFlags, file: string, isChanged: boolean, text: string): void {
+  if (dryRun) process.stdout.write(`# ${file}\n${text}`);
+  else process.stdout.write(isChanged ? `${file} is changed\n` : `${file} is as it has to be\n`);
+}
