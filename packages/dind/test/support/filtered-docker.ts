@@ -25,6 +25,8 @@ export interface FilteredDocker extends AsyncDisposable {
   /** A request straight to dockerd. */
   raw(method: string, path: string, body?: unknown): Promise<Answer>;
   control(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** Puts dockerd into new namespaces; `before` runs when they are there, before dockerd. */
+  replaceDocker(before: (pid: number) => Promise<void>): Promise<void>;
   status(): Promise<FilterStatus>;
   /** Writes the configuration anew and tells the filter. */
   configure(change: Partial<FilterConfig>): Promise<void>;
@@ -36,8 +38,13 @@ export interface FilteredDockerOptions extends DockerdOptions {
 
 /** Starts both; disposing ends both and checks that nothing stays. */
 export async function launchFilteredDocker(options: FilteredDockerOptions = {}): Promise<FilteredDocker> {
-  const dockerd = await launchDockerd(options);
+  let started: Pod | undefined;
+  const dockerd = await launchDockerd({
+    ...options,
+    beforeDockerd: async (pid) => started?.beforeDockerd(pid),
+  });
   const pod = new Pod(dockerd, options.config ?? {});
+  started = pod;
   try {
     await pod.start();
     return pod;
@@ -52,6 +59,7 @@ class Pod implements FilteredDocker {
   #config: FilterConfig;
   #child: ChildProcess | undefined;
   #output = "";
+  #before: ((pid: number) => Promise<void>) | undefined;
 
   constructor(dockerd: PrivateDockerd, config: Partial<FilterConfig>) {
     this.dockerd = dockerd;
@@ -83,6 +91,10 @@ class Pod implements FilteredDocker {
   }
   get filterPid(): number {
     return this.#child?.pid ?? 0;
+  }
+
+  async beforeDockerd(pid: number): Promise<void> {
+    await this.#before?.(pid);
   }
 
   async start(): Promise<void> {
@@ -118,6 +130,10 @@ class Pod implements FilteredDocker {
   }
   control(method: string, path: string, body?: unknown): Promise<Answer> {
     return call(this.#config.controlSocket, method, path, body);
+  }
+  async replaceDocker(before: (pid: number) => Promise<void>): Promise<void> {
+    this.#before = before;
+    await this.dockerd.replace();
   }
   async status(): Promise<FilterStatus> {
     return (await this.control("GET", "/status")).json as FilterStatus;

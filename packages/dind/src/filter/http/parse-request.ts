@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from "node:http";
 import { decodeJson } from "../json/decode-json.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { malformed, Refusal } from "../refusal.ts";
@@ -72,12 +71,16 @@ export function parseBody(head: Head, bytes: Buffer, context: ParseContext): Jso
   return schema(value, topScope(context.rules(route.name).fields));
 }
 
+/** Headers for dockerd; several values are several lines. */
+export type OutgoingHeaders = Record<string, string | string[]>;
+
 /** Standing headers that go through: credentials of registries, never logged. */
-export function forwardedHeaders(head: Head, headers: IncomingHttpHeaders): Record<string, string> {
-  const result: Record<string, string> = { host: "docker", "user-agent": "aeon-dind-filter" };
+export function forwardedHeaders(head: Head, headers: NodeJS.Dict<string[]>): OutgoingHeaders {
+  const result: OutgoingHeaders = { host: "docker", "user-agent": "aeon-dind-filter" };
   for (const name of head.route.headers ?? []) {
     const value = headers[name];
-    if (value !== undefined) result[name] = Array.isArray(value) ? value.join(", ") : value;
+    // Each on a line of its own: dockerd does not split lists of gRPC methods.
+    if (value !== undefined) result[name] = value;
   }
   return result;
 }

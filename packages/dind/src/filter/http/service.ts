@@ -11,7 +11,14 @@ import { prepareVolume } from "../steps/volume-create.ts";
 import type { Pending, StepContext } from "../steps/step.ts";
 import { plainTar } from "../streams/plain-tar.ts";
 import { asRefusal, sendRefusal } from "./answer.ts";
-import { forwardedHeaders, parseBody, parseHead, type Head, type ParseContext } from "./parse-request.ts";
+import {
+  forwardedHeaders,
+  type OutgoingHeaders,
+  parseBody,
+  parseHead,
+  type Head,
+  type ParseContext,
+} from "./parse-request.ts";
 import { checkFraming, readBody } from "./read-body.ts";
 import { answerOf, relayAnswer, streamBody } from "./relay.ts";
 import { formatQuery } from "./request-target.ts";
@@ -36,7 +43,7 @@ const notAManager =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
 
 /** The request for dockerd, from checked values only. */
-export const upstreamRequest = (head: Head, headers: Record<string, string>): UpstreamRequest => ({
+export const upstreamRequest = (head: Head, headers: OutgoingHeaders): UpstreamRequest => ({
   method: head.method,
   path: `/v${head.version}/${formatPath(head.route, head.parameters)}${formatQuery(head.query)}`,
   headers,
@@ -92,7 +99,7 @@ async function forward(
   response: ServerResponse,
 ): Promise<void> {
   const { body } = head.route;
-  const headers = forwardedHeaders(head, request.headers);
+  const headers = forwardedHeaders(head, request.headersDistinct);
   let source: Readable | undefined;
   let value: JsonValue | undefined;
   if (body.kind === "json")
@@ -123,7 +130,7 @@ const unreachableOr = (error: unknown): unknown =>
 function start(
   context: ServiceContext,
   head: Head,
-  headers: Record<string, string>,
+  headers: OutgoingHeaders,
   value: JsonValue | undefined,
   request: IncomingMessage,
   source: Readable | undefined,

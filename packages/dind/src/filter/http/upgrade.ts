@@ -6,7 +6,7 @@ import { matchRoute } from "../routes/table.ts";
 import { readEarlyBody, withoutLastChunk } from "../streams/early-body.ts";
 import { tunnel } from "../streams/tunnel.ts";
 import { answerHeaders, asRefusal, errorText, sendBare } from "./answer.ts";
-import { forwardedHeaders, parseBody, parseHead, type Head } from "./parse-request.ts";
+import { forwardedHeaders, type OutgoingHeaders, parseBody, parseHead, type Head } from "./parse-request.ts";
 import { checkFraming } from "./read-body.ts";
 import { parseTarget } from "./request-target.ts";
 import { upstreamRequest, type ServiceContext } from "./service.ts";
@@ -55,8 +55,8 @@ export async function serveUpgrade(
     const value = parseBody(head, body, parse);
     const bytes = value === undefined ? undefined : Buffer.from(encodeJson(value));
     const protocol = protocolFor(head, request);
-    const headers: Record<string, string> = {
-      ...forwardedHeaders(head, request.headers),
+    const headers: OutgoingHeaders = {
+      ...forwardedHeaders(head, request.headersDistinct),
       connection: "Upgrade",
       upgrade: protocol,
       ...(bytes !== undefined && { "content-type": "application/json" }),

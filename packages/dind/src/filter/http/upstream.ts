@@ -7,7 +7,7 @@ import { lowerVersion, schemaVersions } from "./api-version.ts";
 export interface UpstreamRequest {
   readonly method: string;
   readonly path: string;
-  readonly headers: Record<string, string>;
+  readonly headers: Record<string, string | string[]>;
 }
 
 const maxHeaderSize = 1024 ** 2;

@@ -27,6 +27,8 @@ export function checkQuery(
   if (pairs.length > most) throw malformed("", `more than ${most} query parameters`, "query");
   const seen = new Set<string>();
   return pairs.flatMap(([key, value]) => {
+    // dockerode repeats the body there; dockerd has no such parameters, and they do not go on.
+    if (/^[A-Z]/.test(key)) return [];
     const scope = below({ at: "query", rules }, key);
     const field = Object.hasOwn(schema, key) ? schema[key] : undefined;
     if (field === undefined)
