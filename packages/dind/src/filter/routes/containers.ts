@@ -3,7 +3,7 @@ import { commitConfig, configFields } from "../schemas/config.ts";
 import { hostConfig } from "../schemas/host-config.ts";
 import { resourceFields, restartPolicy } from "../schemas/limits.ts";
 import { networking } from "../schemas/networking.ts";
-import { flag, integer, list, text, unset, words as wordList } from "../schema/schema.ts";
+import { flag, ignored, integer, list, text, unset, words as wordList } from "../schema/schema.ts";
 import { bool, filters, number, omitted, prose, time, words } from "../schema/query.ts";
 import { struct } from "../schema/struct.ts";
 import { get, json, jsonFor, post, route, tarBody, type Route } from "./route.ts";
@@ -49,7 +49,14 @@ const execCreate = json(
 );
 
 const execStart = json(
-  struct({ Detach: flag, Tty: flag, ConsoleSize: list(integer({ min: 0n, max: 65_535n })) }),
+  struct({
+    Detach: flag,
+    Tty: flag,
+    ConsoleSize: list(integer({ min: 0n, max: 65_535n })),
+    // Options of dockerode itself, which it sends along.
+    hijack: ignored,
+    stdin: ignored,
+  }),
   true,
 );
 
