@@ -3,10 +3,10 @@ import { linux } from "@aeon/core";
 /** Exchanges two names as fast as it can until its standard input ends, then tells how often. */
 const [first = "", second = ""] = process.argv.slice(2);
 let swaps = 0;
-let done = false;
-process.stdin.on("end", () => (done = true)).resume();
+const ending = new AbortController();
+process.stdin.on("end", () => ending.abort(new Error("told to end"))).resume();
 process.stdout.write("swapping\n");
-while (!done) {
+while (!ending.signal.aborted) {
   for (let index = 0; index < 50; index += 1) {
     await linux.renameExchange(first, second);
     swaps += 1;
