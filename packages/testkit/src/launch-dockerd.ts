@@ -37,6 +37,8 @@ export interface PrivateDockerd extends AsyncDisposable {
   readonly cgroup: string;
   /** Ends dockerd alone (SIGKILL) and starts it again in the same namespaces. */
   restartDockerd(): Promise<void>;
+  /** Starts dockerd after it was killed from outside. */
+  startDockerd(): Promise<void>;
   /** Ends everything and starts it in new namespaces on the same data. */
   replace(): Promise<void>;
   /** Runs a shell script in D's namespaces. */
@@ -178,6 +180,10 @@ class Dockerd implements PrivateDockerd {
 
   async restartDockerd(): Promise<void> {
     await this.inside("kill -9 $(cat /run/docker.pid /var/run/docker.pid 2>/dev/null | head -1)");
+    await this.startDockerd();
+  }
+
+  async startDockerd(): Promise<void> {
     await rm(this.socket, { force: true });
     await this.#go();
   }

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { join } from "node:path";
 import type { FilteredDocker } from "./filtered-docker.ts";
 
@@ -18,6 +18,8 @@ export interface CliOptions {
   readonly timeoutMs?: number;
   /** Only counts what comes out. */
   readonly discard?: boolean;
+  /** Gives the input itself. */
+  readonly hold?: (child: ChildProcessWithoutNullStreams) => Promise<void>;
 }
 
 /** Runs the engine's own docker command line, with its plugins, against the filtered socket. */
@@ -48,7 +50,12 @@ export function docker(
     });
   const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
   child.stdin.on("error", () => undefined);
-  child.stdin.end(options.input);
+  if (options.hold === undefined) child.stdin.end(options.input);
+  else
+    options.hold(child).catch((error: unknown) => {
+      reject(error instanceof Error ? error : new Error(String(error)));
+      child.kill("SIGKILL");
+    });
   child.on("error", reject);
   child.on("close", (code) => {
     clearTimeout(timer);

@@ -28,6 +28,8 @@ export interface FilteredDocker extends AsyncDisposable {
   /** Puts dockerd into new namespaces; `before` runs when they are there, before dockerd. */
   replaceDocker(before: (pid: number) => Promise<void>): Promise<void>;
   status(): Promise<FilterStatus>;
+  /** Resolves when the first filter process has ended. */
+  firstEnded(): Promise<void>;
   /** Writes the configuration anew and tells the filter. */
   configure(change: Partial<FilterConfig>): Promise<void>;
 }
@@ -137,6 +139,10 @@ class Pod implements FilteredDocker {
   }
   async status(): Promise<FilterStatus> {
     return (await this.control("GET", "/status")).json as FilterStatus;
+  }
+
+  async firstEnded(): Promise<void> {
+    if (this.#child !== undefined && this.#child.exitCode === null) await once(this.#child, "exit");
   }
 
   async configure(change: Partial<FilterConfig>): Promise<void> {
