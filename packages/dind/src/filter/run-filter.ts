@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { unlinkSync } from "node:fs";
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import type { Server } from "node:http";
 import { startSuccessor } from "./control/handover.ts";
@@ -28,7 +27,6 @@ export async function runFilter(file: string, listeners: readonly number[] | und
     finish();
   };
   const handOver = async (request: HandoverRequest): Promise<{ pid: number }> => {
-    unlinkSync(filter.config.controlSocket);
     const pid = await startSuccessor(request, fds);
     filter.draining = true;
     for (const door of doors) door.close();
@@ -41,14 +39,18 @@ export async function runFilter(file: string, listeners: readonly number[] | und
   };
 
   for (const fd of fds) doors.push(await listen(fd, http));
-  control = await serveControl(filter.config.controlSocket, {
-    "GET /status": () => filter.status(),
-    "GET /metrics": () => filter.metrics(),
-    "PUT /daemon": (body) => filter.useDaemon(daemonIn(body)),
-    "POST /reload": () => filter.reload(),
-    "POST /handover": (body) => handOver(handoverIn(body)),
-    "POST /stop": () => void setImmediate(() => void stop()),
-  });
+  control = await serveControl(
+    filter.config.controlSocket,
+    {
+      "GET /status": () => filter.status(),
+      "GET /metrics": () => filter.metrics(),
+      "PUT /daemon": (body) => filter.useDaemon(daemonIn(body)),
+      "POST /reload": () => filter.reload(),
+      "POST /handover": (body) => handOver(handoverIn(body)),
+      "POST /stop": () => void setImmediate(() => void stop()),
+    },
+    { replace: listeners !== undefined },
+  );
   process.stdout.write(`${readyLine}\n`);
   await finished;
   filter[Symbol.dispose]();

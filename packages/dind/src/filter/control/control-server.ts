@@ -1,4 +1,4 @@
-import { chmodSync, unlinkSync } from "node:fs";
+import { chmodSync, renameSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { connect } from "node:net";
 import { readBody } from "../http/read-body.ts";
@@ -7,7 +7,11 @@ import { readBody } from "../http/read-body.ts";
 export type ControlHandlers = Readonly<Record<string, (body: unknown) => unknown>>;
 
 /** Serves the controller on a socket that only root may use; replaces one that nobody answers on. */
-export async function serveControl(path: string, handlers: ControlHandlers): Promise<Server> {
+export async function serveControl(
+  path: string,
+  handlers: ControlHandlers,
+  options: { readonly replace: boolean },
+): Promise<Server> {
   const server = createServer((request, response) => {
     void respond();
     async function respond(): Promise<void> {
@@ -20,14 +24,17 @@ export async function serveControl(path: string, handlers: ControlHandlers): Pro
       response.end(text);
     }
   });
-  if (await isServed(path)) throw new Error(`another filter answers on ${path}`);
-  unlinkIfThere(path);
+  if (!options.replace && (await isServed(path))) throw new Error(`another filter answers on ${path}`);
+  // Closing removes the name that a socket was made under, which by then would be the successor's.
+  const made = `${path}~`;
+  unlinkIfThere(made);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const mask = process.umask(0o177);
-  server.once("error", reject).listen(path, resolve);
+  server.once("error", reject).listen(made, resolve);
   process.umask(mask);
   await promise;
-  chmodSync(path, 0o600);
+  chmodSync(made, 0o600);
+  renameSync(made, path);
   return server;
 }
 
