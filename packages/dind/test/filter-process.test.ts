@@ -65,6 +65,8 @@ test("a policy file denies, rewrites and allows fields, at once when it changes"
   await expect.poll(async () => (await pod.status()).policyError).toBeUndefined();
 });
 
+const port = (HostPort: string) => ({ HostConfig: { PortBindings: { "80/tcp": [{ HostPort }] } } });
+
 test("networks: strict refuses all but none and containers, shared gives the pod's own", async () => {
   await pod.configure({ network: { policy: "strict" } });
   for (const NetworkMode of [undefined, "default", "bridge", "host", "some-network"])
@@ -81,7 +83,6 @@ test("networks: strict refuses all but none and containers, shared gives the pod
   expect(await statusOf({ HostConfig: { NetworkMode: "host" } })).toBe(403);
   // What joined before may not be joined now (test 38).
   expect(await statusOf({ HostConfig: { NetworkMode: `container:${Id}` } })).toBe(403);
-  const port = (HostPort: string) => ({ HostConfig: { PortBindings: { "80/tcp": [{ HostPort }] } } });
   expect(await statusOf(port("8080"))).toBe(403);
   expect(await statusOf(port("8000-9000"))).toBe(403);
   expect(await statusOf(port("8081"))).toBe(201);

@@ -36,6 +36,8 @@ export interface FilteredDocker extends AsyncDisposable {
 
 export interface FilteredDockerOptions extends DockerdOptions {
   readonly config?: Partial<FilterConfig>;
+  /** Arguments of Node that start the filter; its source when absent. */
+  readonly program?: readonly string[];
 }
 
 /** Starts both; disposing ends both and checks that nothing stays. */
@@ -45,7 +47,7 @@ export async function launchFilteredDocker(options: FilteredDockerOptions = {}):
     ...options,
     beforeDockerd: async (pid) => started?.beforeDockerd(pid),
   });
-  const pod = new Pod(dockerd, options.config ?? {});
+  const pod = new Pod(dockerd, options.config ?? {}, options.program ?? filterProgram);
   started = pod;
   try {
     await pod.start();
@@ -58,12 +60,14 @@ export async function launchFilteredDocker(options: FilteredDockerOptions = {}):
 
 class Pod implements FilteredDocker {
   readonly dockerd: PrivateDockerd;
+  readonly #program: readonly string[];
   #config: FilterConfig;
   #child: ChildProcess | undefined;
   #output = "";
   #before: ((pid: number) => Promise<void>) | undefined;
 
-  constructor(dockerd: PrivateDockerd, config: Partial<FilterConfig>) {
+  constructor(dockerd: PrivateDockerd, config: Partial<FilterConfig>, program: readonly string[]) {
+    this.#program = program;
     this.dockerd = dockerd;
     const { folder } = dockerd;
     this.#config = {
@@ -108,7 +112,7 @@ class Pod implements FilteredDocker {
     await once(door, "listening");
     await rename(`${this.socket}.new`, this.socket);
     const fd: unknown = Reflect.get(Reflect.get(door, "_handle") as object, "fd");
-    const child = spawn(process.execPath, [...filterProgram, this.configFile], {
+    const child = spawn(process.execPath, [...this.#program, this.configFile], {
       stdio: ["ignore", "pipe", "pipe", fd as number],
     });
     this.#child = child;
