@@ -13,6 +13,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 300_000,
     teardownTimeout: 60_000,
+    // Programs that are waited for start slowly on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       ...readdirSync(packages).map((name) => ({
         extends: true as const,
