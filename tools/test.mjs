@@ -18,6 +18,7 @@ const steps = [
   { name: "unused", command: ["knip", "--no-config-hints"], limit: 5 },
   { name: "generated", command: ["node", "tools/check-generated.mjs"], limit: 5 },
   { name: "docs", command: ["node", "tools/docs.mjs", "--check"], limit: 5 },
+  { name: "chart", command: ["node", "tools/chart.mjs", "--check"], limit: 5 },
   { name: "build", command: ["nx", "run-many", "-t", "build", "bundle", "--output-style=static"], limit: 15 },
   { name: "unit", vitest: "vitest.config.ts", limit: 20 },
   {
