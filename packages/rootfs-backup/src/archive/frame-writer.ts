@@ -191,15 +191,10 @@ export class FrameWriter implements AsyncDisposable {
 
   #flushOnTheWay(): void {
     this.#unflushed = 0;
-    const flushing = this.#flushedAfter(this.#flushing);
     const flushing = this.#flushAfter(this.#flushing);
     // Handled where it is awaited.
     flushing.catch(() => {});
     this.#flushing = flushing;
-  }
-
-  async #flushedAfter(earlier: Promise<void>): Promise<void> {
-    await Promise.all([earlier, fdatasync(this.#fd)]);
   }
 
   async #flushAfter(before: Promise<void> | undefined): Promise<void> {
