@@ -6,7 +6,8 @@ export async function configurationPage(root) {
   const agent = join(root, "packages/agent/src");
   const { agentSchema } = await import(join(agent, "config/agent-schema.ts"));
   const { builtinPlugins } = await import(join(agent, "plugins/builtin-plugins.ts"));
-  const leaves = leavesOf(agentSchema(builtinPlugins));
+  const { clusterPlugins } = await import(join(agent, "plugins/cluster-plugins.ts"));
+  const leaves = leavesOf(agentSchema([...builtinPlugins, ...clusterPlugins]));
   const silent = leaves.filter(({ description }) => description === undefined);
   if (silent.length > 0)
     throw new AggregateError(

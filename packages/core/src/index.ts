@@ -12,7 +12,6 @@ export * from "./pod-folders.ts";
 export type * from "./snapshot-hooks.ts";
 export * from "./service-params.ts";
 export * from "./snapshotter.ts";
-export * from "./token-reviewer.ts";
 export type { Database } from "./database/database.ts";
 export { openDatabase, type DatabaseOptions } from "./database/open-database.ts";
 export * as linux from "./linux/index.ts";
@@ -25,3 +24,4 @@ export {
   type RootLogger,
 } from "./create-logger.ts";
 export { createMetrics, type MetricsRegistry, type MetricsRegistryOptions } from "./create-metrics.ts";
+export * from "./token-reviewer.ts";

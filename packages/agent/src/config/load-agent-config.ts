@@ -1,6 +1,7 @@
 import { loadConfig, peekConfig, variableOf, type ConfigSources } from "@aeon/core";
 import * as v from "valibot";
 import { builtinPlugins } from "../plugins/builtin-plugins.ts";
+import { clusterPlugins } from "../plugins/cluster-plugins.ts";
 import type { AgentConfiguration } from "./agent-configuration.ts";
 import { agentSchema } from "./agent-schema.ts";
 import { loadPlugin, missingPlugin } from "./load-plugins.ts";
@@ -15,6 +16,7 @@ export async function loadAgentConfig(sources: ConfigSources): Promise<AgentConf
   const failed = loaded.filter((result) => "error" in result);
   const known = [
     ...builtinPlugins,
+    ...clusterPlugins,
     ...loaded.flatMap((result) => ("plugin" in result ? [result.plugin] : [])),
   ];
   const schema = agentSchema(known, failed.length > 0);

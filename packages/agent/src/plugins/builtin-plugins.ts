@@ -3,18 +3,10 @@ import { join } from "node:path";
 import type { Plugin, SnapshotHook } from "@aeon/core";
 import { dindPlugin } from "@aeon/dind";
 import { hooksPlugin } from "@aeon/hooks-runtime";
-import { kubernetesPlugin } from "@aeon/kube";
-import {
-  backupControllerPlugin,
-  backupPlugin,
-  startGuard,
-  type DefaultPolicy,
-  type StartGuardOptions,
-} from "@aeon/rootfs-backup";
+import { backupPlugin, startGuard, type DefaultPolicy, type StartGuardOptions } from "@aeon/rootfs-backup";
 import { snapshotterPlugin } from "@aeon/snapshotter";
 import type { ConfiguredPlugin } from "../config/agent-configuration.ts";
 import { containerServicePlugin } from "../container-service/plugin.ts";
-import { environment } from "../environment.ts";
 
 /** In the bundle the program for backup's worker processes lies beside the agent's. */
 const bundledWorker = join(import.meta.dirname, "backup-worker.js");
@@ -23,27 +15,14 @@ const backup = backupPlugin(
   existsSync(bundledWorker) ? { workerCommand: [process.execPath, bundledWorker] } : {},
 );
 
-const kubernetesInstance = kubernetesPlugin(environment);
-
 /** The plugins that come with the agent and have a table in the configuration; the snapshotter is the first. */
 export const builtinPlugins: readonly Plugin[] = [
   snapshotterPlugin,
-  kubernetesInstance,
   backup,
   hooksPlugin,
   containerServicePlugin,
   dindPlugin,
 ];
-
-/** Without its table there is no Kubernetes, and nothing of it is started. */
-export const isWanted = ({ plugin, config }: ConfiguredPlugin): boolean =>
-  plugin !== kubernetesInstance || config !== undefined;
-
-/** What joins the parts of the agent with the cluster, where one is configured. */
-export const controllersOf = (plugins: readonly ConfiguredPlugin[]): readonly Plugin[] =>
-  plugins.some((each) => each.plugin === kubernetesInstance && isWanted(each))
-    ? [backupControllerPlugin]
-    : [];
 
 /** Plugins without which no writable snapshot may be removed, since they might have to keep its content. */
 export const keepersOf = (plugins: readonly ConfiguredPlugin[]): readonly string[] =>
