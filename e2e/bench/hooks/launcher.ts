@@ -1,18 +1,14 @@
-import { execFile } from "node:child_process";
 import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { compileState, launcherPath, toolkitPaths, writeLauncher } from "@aeon/hooks-runtime";
 import { run, withFileLock } from "@aeon/standalone";
 import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
+import { besideGo } from "./go-toolkit.ts";
+import { life, timed } from "./lives.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
 
-const execute = promisify(execFile);
 const workspace = join(import.meta.dirname, "../../..");
-/** A life of a container: what containerd calls for `ctr run --rm`. */
-const life =
-  '"$1" --root "$2" create --bundle "$3" --pid-file "$3/pid" b </dev/null >/dev/null 2>&1 && "$1" --root "$2" start b; "$1" --root "$2" delete b 2>/dev/null; "$1" --root "$2" delete --force b';
 const calls = 'i=0; while [ $i -lt 20 ]; do "$1" state b; i=$((i+1)); done';
 
 /** What stands between containerd and runc: container-hooks-runtime against runc itself. */
@@ -64,6 +60,7 @@ export async function* launcher({ signal, progress, quick }: BenchmarkContext): 
     unit: "ms",
     value: added(times.conditional, peers.conditional),
   });
+  yield* besideGo({ folder: folder.path, bundle, runc, launcher: setups.static, rounds, progress, signal });
   yield* passThrough(join(folder.path, "true"), rounds);
 }
 
@@ -88,12 +85,6 @@ async function* passThrough(folder: string, rounds: number): AsyncIterable<Row> 
 /** Neighbours in time are compared, so that what else the machine does cancels out. */
 const added = (own: readonly number[], peer: readonly number[]): number =>
   median(own.map((value, index) => value - (peer[index] ?? 0)));
-
-async function timed(script: string, args: readonly string[]): Promise<number> {
-  const from = performance.now();
-  await execute("/bin/sh", ["-c", script, "sh", ...args]);
-  return performance.now() - from;
-}
 
 async function install(prefix: string, runtime: string, rules: object): Promise<string> {
   const paths = toolkitPaths(prefix);

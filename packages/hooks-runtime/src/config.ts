@@ -11,28 +11,22 @@ export const hooksConfig = v.strictObject({
     v.pipe(v.array(absolutePath()), v.description("folders of hooks.d files, later ones mask earlier ones")),
     [],
   ),
+  "nri-config": v.optional(
+    v.pipe(absolutePath(), v.description("containerd's configuration, to know its NRI policy")),
+    "/etc/containerd/config.toml",
+  ),
+  record: v.optional(
+    v.pipe(v.boolean(), v.description("keep how hooks ran of rules that do not say")),
+    false,
+  ),
+  toolkit: v.optional(
+    v.pipe(absolutePath(), v.description("state folder of container-hooks-runtime, for its runs")),
+    "/var/lib/container-hooks",
+  ),
   nri: v.optional(v.pipe(v.boolean(), v.description("inject rules into pods' containers over NRI")), true),
   "nri-socket": v.optional(
     v.pipe(absolutePath(), v.description("NRI socket of the container runtime")),
     "/var/run/nri/nri.sock",
-  ),
-  "runtime-config": v.optional(
-    v.pipe(
-      absolutePath(),
-      v.description("configuration of containerd, read to tell whether it refuses containers without aeon"),
-    ),
-    "/etc/containerd/config.toml",
-  ),
-  record: v.optional(
-    v.pipe(v.boolean(), v.description("keep output, duration and exit of hooks of rules that do not say")),
-    false,
-  ),
-  "toolkit-state": v.optional(
-    v.pipe(
-      absolutePath(),
-      v.description("state folder of container-hooks-runtime, whose runs are shown too"),
-    ),
-    "/var/lib/container-hooks",
   ),
 });
 

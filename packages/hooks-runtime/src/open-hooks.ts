@@ -41,7 +41,7 @@ export async function openHooks(context: PluginContext<HooksConfig>, life: Lifet
   context.health("rules", () =>
     store.failure === undefined ? { ok: true } : { ok: false, reason: store.failure },
   );
-  const folders = [runsPath(root), runsPath(config["toolkit-state"])];
+  const folders = [runsPath(root), runsPath(config.toolkit)];
   await measureRuns(context, folders, life);
   const runs = async (): Promise<readonly HookRun[]> =>
     (await Promise.all(folders.map(readHookRuns)))

@@ -80,6 +80,6 @@ async function injectWhenNeeded(
 }
 
 const changedKeys = (before: HooksConfig, after: HooksConfig): readonly string[] =>
-  (["path", "hooks-d", "nri", "nri-socket", "runtime-config", "record", "toolkit-state"] as const).filter(
+  (["path", "hooks-d", "nri", "nri-socket", "nri-config", "record", "toolkit"] as const).filter(
     (key) => !isDeepStrictEqual(before[key], after[key]),
   );

@@ -17,7 +17,7 @@ export function startInjection(
       matcher,
       log,
       metrics,
-      policy: () => readRuntimePolicy(config["runtime-config"], nriPluginName),
+      policy: () => readRuntimePolicy(config["nri-config"], nriPluginName),
       folders: () => context.find(podFolders),
       announce: (container) => context.find(containerRegistry)?.announce(container),
     }),
