@@ -32,6 +32,7 @@ const bindingOf = (row: Row): Binding => ({
 export class BindingRecords {
   readonly #database: Database;
   readonly #bindings: Map<SnapshotKey, Binding>;
+  readonly #releasing = new Set<Promise<void>>();
   #onRelease: () => void = () => {};
 
   constructor(database: Database) {
@@ -87,6 +88,17 @@ export class BindingRecords {
 
   async release(key: SnapshotKey): Promise<void> {
     if (!this.#bindings.has(key)) return;
+    const work = this.#delete(key);
+    this.#releasing.add(work);
+    await work.finally(() => this.#releasing.delete(work));
+  }
+
+  /** Resolves when the releases under way are done, however they end. */
+  async released(): Promise<void> {
+    await Promise.allSettled(this.#releasing);
+  }
+
+  async #delete(key: SnapshotKey): Promise<void> {
     await this.#database.write(
       (sql) => sql.prepare("DELETE FROM binding WHERE snapshot_key = ?").run(key),
       () => this.#bindings.delete(key),

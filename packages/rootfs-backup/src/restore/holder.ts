@@ -57,7 +57,7 @@ export class Holder implements AsyncDisposable {
     this.#life.defer(async () => {
       clearInterval(renew);
       clearTimeout(this.#timer);
-      await Promise.allSettled([this.#writing, this.#next]);
+      await Promise.allSettled([this.#writing, this.#next, options.bindings.released()]);
       // What containers released shortly before must not stay claimed while no agent runs.
       if (this.#isDirty) await this.#write(AbortSignal.timeout(lastWriteLimitMs)).catch(() => {});
     });
