@@ -38,7 +38,8 @@ export function statusOf(backup: Backup, node: string) {
         type: "Stored",
         status: isStored ? "True" : "False",
         reason: phaseNames[state],
-        message: (failure ?? "").slice(0, 4096),
+        // An empty text comes out of a server-side apply as null, which the server then refuses.
+        ...(failure !== undefined && failure !== "" && { message: failure.slice(0, 4096) }),
         lastTransitionTime: changedAt,
       },
     ],
@@ -51,7 +52,7 @@ export function statusOf(backup: Backup, node: string) {
       size: size === undefined ? undefined : Number(size),
       completionTime: timeOrNone(backup.storedAt),
       nextTry: timeOrNone(backup.nextAttemptAt),
-      reason: failure?.slice(0, 4096),
+      reason: failure === "" ? undefined : failure?.slice(0, 4096),
     }),
   };
 }

@@ -79,6 +79,15 @@ export class Reporter implements AsyncDisposable {
           this.#waiting.delete(id);
           continue;
         }
+        if (isAeonError(error, "KUBE_REFUSED")) {
+          // Definitions older than this agent; one object must not keep the others waiting.
+          this.#waiting.delete(id);
+          this.#options.log.error(
+            { backup: id, error: errorMessage(error) },
+            "backup cannot be shown in Kubernetes",
+          );
+          continue;
+        }
         this.#failures += 1;
         this.#options.log.warn(
           { backup: id, error: errorMessage(error) },
@@ -120,7 +129,6 @@ export class Reporter implements AsyncDisposable {
         reported.writes += 1;
       }
       const status = statusOf(backup, kubernetes.nodeName);
-      // With the status, labels may go along.
       const own = { ...head, metadata: { name }, status };
       await kubernetes.apply({ path: `${path}/status`, object: own }, parseAny, signal);
     } catch (error) {
