@@ -214,7 +214,7 @@ test("archives reach dockerd as plain tars (test 51)", async () => {
   const put = (body: Buffer) => pod.api("PUT", `/containers/${id}/archive?path=/tmp`, body);
   expect((await put(tar)).status).toBe(200);
   expect((await put(gzipSync(tar))).status).toBe(200);
-  expect((await put(execFileSync("tar", ["-C", join(main, "data"), "-cJf", "-", "file"]))).status).toBe(400);
+  expect((await put(execFileSync("xz", { input: tar }))).status).toBe(400);
   expect((await put(Buffer.alloc(600, 1))).status).toBe(400);
   expect((await put(gzipSync(Buffer.alloc(600, 1)))).status).toBe(400);
   const evil = execFileSync("tar", [
@@ -250,7 +250,11 @@ test("10 000 exchanges of a folder and a link during create and start: no escape
   const seen = new Map<string, number>();
   const shown: string[] = [];
   const started = performance.now();
-  for (let round = 0; round < 400 && performance.now() - started < 25_000; round += 1) {
+  for (
+    let round = 0;
+    (round < 100 || !output.includes("enough")) && performance.now() - started < 90_000;
+    round += 1
+  ) {
     const HostConfig = { Binds: ["/race/a:/x"] };
     const made = await pod.api("POST", "/containers/create", {
       Image: "busybox",
@@ -274,7 +278,7 @@ test("10 000 exchanges of a folder and a link during create and start: no escape
   swapper.stdin.end();
   await once(swapper, "close");
   const swaps = Number(output.trim().split("\n").at(-1));
-  expect(swaps).toBeGreaterThan(10_000);
+  expect(swaps).toBeGreaterThanOrEqual(10_000);
   expect(shown.join("")).not.toContain("private-of-d");
   expect(shown.length).toBeGreaterThan(5);
   for (const names of seen.keys()) expect(names).toMatch(/^(inside|hostname|refused 400)$/);
