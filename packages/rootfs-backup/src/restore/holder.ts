@@ -44,6 +44,8 @@ export class Holder implements AsyncDisposable {
   readonly #tenants: Set<string>;
   #writing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** Tenant, backup and digest of the layers that the last write told of. */
+  #written: ReadonlySet<string> = new Set();
   #isDirty = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -80,8 +82,14 @@ export class Holder implements AsyncDisposable {
    */
   async announce(held: Held): Promise<Disposable> {
     this.#coming.set(held.snapshotKey, held);
-    await this.flush().catch((error: unknown) => this.#failed(error));
+    // What other containers of this node run on is written already, and any later write has this one too.
+    if (this.#writing === undefined && this.#isWritten(held)) this.pokeSoon();
+    else await this.flush().catch((error: unknown) => this.#failed(error));
     return { [Symbol.dispose]: () => void this.#coming.delete(held.snapshotKey) };
+  }
+
+  #isWritten({ backup, layers }: Held): boolean {
+    return layers.every(({ tenant, digest }) => this.#written.has(`${tenant} ${backup} ${digest}`));
   }
 
   /** Resolves when the store knows what this node held when it was called. */
@@ -126,13 +134,19 @@ export class Holder implements AsyncDisposable {
   async #write(signal: AbortSignal): Promise<void> {
     const { store, writer, node, lifetimeMs } = this.#options;
     this.#isDirty = false;
+    const written = new Set<string>();
+    // Nothing is known while this runs, or when it fails half-way.
+    this.#written = new Set();
     const byTenant = this.#byTenant();
     for (const tenant of new Set([...this.#tenants, ...byTenant.keys()])) {
       const backups = byTenant.get(tenant) ?? [];
       this.#tenants.add(tenant);
       await store.hold({ tenant, writer, hold: { node, backups }, lifetimeMs }, signal);
       if (backups.length === 0) this.#tenants.delete(tenant);
+      for (const { id, digests } of backups)
+        for (const digest of digests) written.add(`${tenant} ${id} ${digest}`);
     }
+    this.#written = written;
   }
 
   #byTenant(): ReadonlyMap<string, Hold["backups"]> {
