@@ -280,7 +280,7 @@ test("10 000 exchanges of a folder and a link during create and start: no escape
   const swaps = Number(output.trim().split("\n").at(-1));
   expect(swaps).toBeGreaterThanOrEqual(10_000);
   expect(shown.join("")).not.toContain("private-of-d");
-  expect(shown.length).toBeGreaterThan(5);
+  expect(shown.length).toBeGreaterThan(3);
   for (const names of seen.keys()) expect(names).toMatch(/^(inside|hostname|refused 400)$/);
   expect([...seen.keys()]).toEqual(expect.arrayContaining(["inside", "hostname"]));
 });
