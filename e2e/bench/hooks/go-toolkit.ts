@@ -23,8 +23,10 @@ const atMost = 0.6;
 export async function* besideGo(options: BesideGoOptions): AsyncIterable<Row> {
   const { folder, bundle, runc, launcher, rounds, progress, signal } = options;
   const program = process.env[variable];
-  if (program === undefined)
-    return progress(`the Go toolkit is not measured: ${variable} does not name its container-hooks-runtime`);
+  if (program === undefined) {
+    progress(`the Go toolkit is not measured: ${variable} does not name its container-hooks-runtime`);
+    return;
+  }
   const own = join(folder, "go-etc");
   await mkdir(own);
   await writeFile(join(own, "hooks.json"), JSON.stringify({ createRuntime: [{ path: "/bin/true" }] }));
