@@ -48,6 +48,7 @@ test("starts, serves its pages and sockets, stops on SIGTERM and leaves nothing"
     "backup",
     "hooks",
     "container-service",
+    "dind",
     "linux",
     "http",
     "admin",

@@ -126,7 +126,7 @@ test("a container asks the agent about itself, makes backups, and its socket goe
     stderr: expect.stringContaining("BACKUP_NOT_FOUND"),
   });
   expect(await other.run([aeonctl, "backup", "create", "--container", "web"])).toMatchObject({
-    code: 5,
+    code: 3,
     stderr: expect.stringContaining("has no container web"),
   });
   expect((await web.run([aeonctl, "status"])).stdout).toMatch(/web +ready +1 /);

@@ -55,6 +55,8 @@ export async function makePodTools({
     await writeFile(join(temporary, "lib/pod-cli.js"), code);
     await writeFile(join(temporary, "lib/package.json"), '{"type":"module"}\n');
     for (const { name, elf } of launchers) await writeFile(join(temporary, name), elf, { mode: 0o755 });
+    // Any user of a container may run them, whatever the agent's umask is.
+    for (const name of ["", "lib", ...names]) await chmod(join(temporary, name), 0o755);
     for (const name of await readdir(join(temporary, "lib")))
       await chmod(join(temporary, "lib", name), 0o755);
     await rename(temporary, made);
