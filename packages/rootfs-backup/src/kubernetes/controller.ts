@@ -57,6 +57,8 @@ export class Controller implements AsyncDisposable {
             throw error;
           }
         },
+        isAwaited: ({ trigger, pod }) =>
+          trigger === "manual" && pod !== undefined && this.#requests.isTaking(pod.uid, pod.container),
         objectOf: (id) => this.#made.get(id) ?? this.#shown(id),
         log,
       }),

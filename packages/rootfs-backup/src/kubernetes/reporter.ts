@@ -10,6 +10,8 @@ export interface ReporterOptions {
   readonly find: (id: BackupId, signal: AbortSignal) => Promise<Backup | undefined>;
   /** The object that shows a backup, when there is one. */
   readonly objectOf: (id: BackupId) => BackupObject | undefined;
+  /** Whether the backup is about to belong to an object that somebody made to ask for it. */
+  readonly isAwaited: (backup: Backup) => boolean;
   readonly log: Logger;
 }
 
@@ -108,6 +110,7 @@ export class Reporter implements AsyncDisposable {
       this.#waiting.delete(id);
       return true;
     }
+    if (this.#options.isAwaited(backup)) return false;
     const isLast = isEnd(backup);
     if (!isLast && performance.now() - reported.at < apartMs) return false;
     this.#waiting.delete(id);

@@ -15,12 +15,18 @@ export interface RequestsOptions {
   readonly signal: AbortSignal;
 }
 
+interface Taking {
+  readonly work: Promise<void>;
+  readonly podUid: string;
+  readonly container: string;
+}
+
 const head = { apiVersion, kind: "RootfsBackup" };
 
 /** Takes the backups that people ask for by creating RootfsBackups, of pods on this node. */
 export class Requests {
   readonly #options: RequestsOptions;
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, Taking>();
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -28,7 +34,12 @@ export class Requests {
 
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    await Promise.allSettled(this.#running.values());
+    await Promise.allSettled([...this.#running.values()].map(({ work }) => work));
+  }
+
+  /** Whether a backup of the container is being taken, which will belong to an object that is there already. */
+  isTaking(podUid: string, container: string): boolean {
+    return [...this.#running.values()].some((each) => each.podUid === podUid && each.container === container);
   }
 
   /** An object that may be a request which nobody has heeded yet, or which an agent died over. */
@@ -47,7 +58,7 @@ export class Requests {
         ),
       )
       .finally(() => this.#running.delete(uid));
-    this.#running.set(uid, work);
+    this.#running.set(uid, { work, podUid: pod.metadata.uid, container: object.spec.container });
   }
 
   async #take(object: BackupObject, pod: Pod): Promise<void> {
