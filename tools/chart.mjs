@@ -9,6 +9,7 @@ const check = process.argv.includes("--check");
 const note = "# Written by tools/chart.mjs from deploy/kustomize: change it there.\n";
 let differs = false;
 
+const resources = readManifests("../crds");
 const base = readManifests("base").filter(({ name }) => name !== "namespace.yaml");
 const monitoring = readManifests("monitoring");
 const daemonSet = base.find(({ name }) => name === "daemon-set.yaml").text;
@@ -19,14 +20,18 @@ const blocks = ["nodeSelector", "tolerations", "resources"];
 const files = new Map([
   ["values.yaml", note + values()],
   ...base.map(({ name, text }) => [`templates/${name}`, note + template(text)]),
+  // Helm does not render these.
+  ...resources.map(({ name, text }) => [`crds/${name}`, note + text]),
   ...monitoring.map(({ name, text }) => [
     `templates/monitoring-${name}`,
     `{{- if .Values.monitoring.enabled }}\n${note}${template(text)}{{- end }}\n`,
   ]),
 ]);
 
-if (!check) rmSync(join(chart, "templates"), { recursive: true, force: true });
-mkdirSync(join(chart, "templates"), { recursive: true });
+for (const folder of ["templates", "crds"]) {
+  if (!check) rmSync(join(chart, folder), { recursive: true, force: true });
+  mkdirSync(join(chart, folder), { recursive: true });
+}
 for (const [name, text] of files) emit(join(chart, name), text);
 for (const name of readdirSync(join(chart, "templates")))
   if (!files.has(`templates/${name}`)) complain(`templates/${name} comes from no manifest`);

@@ -1,11 +1,14 @@
+import { readFile } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
 import { run } from "@aeon/standalone";
-import type { ClusterNode } from "@aeon/testkit";
+import { kubernetesProgram, type ClusterNode } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startCluster, type TestCluster } from "./cluster.ts";
 import { inPod, runningPod, statefulSet, type PodState } from "./workloads.ts";
 
 let cluster: TestCluster;
 let nodes: readonly ClusterNode[];
+const workspace = join(import.meta.dirname, "../..");
 const sets = "/apis/apps/v1/namespaces/default/statefulsets";
 const pods = "/api/v1/namespaces/default/pods";
 
@@ -51,6 +54,37 @@ test("A StatefulSet's pod is deleted and comes back on the other node with its f
   expect(await inPod(cluster, "moves-0", "cat /root/kept /var/lib/d/f; ls /etc")).toBe(
     "kept\n2\ngroup\nhostname\nhosts\npasswd\nresolv.conf\n",
   );
+});
+
+test("The README's walk-through does what it says", async () => {
+  const readme = await readFile(join(workspace, "README.md"), "utf8");
+  const section = /^## On Kubernetes\n(.*?)^## /ms.exec(readme)?.[1] ?? "";
+  const script = /^```sh\n(.*?)^```$/ms.exec(section)?.[1] ?? "";
+  expect(script.split("\n").length).toBeGreaterThan(5);
+  const folder = dirname(await kubernetesProgram("kubectl"));
+  const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], {
+    cwd: workspace,
+    env: {
+      PATH: [folder, process.env["PATH"]].join(delimiter),
+      HOME: cluster.server.folder,
+      KUBECONFIG: cluster.server.kubeconfig,
+    },
+  });
+  expect(stdout).toMatch(/^pod "workshop-0" deleted$/m);
+  expect(stdout).toMatch(/^mine$/m);
+});
+
+test("The dashboard and the alerts ask for metrics that the agent has", async () => {
+  const text = await (await fetch(`${nodes[0]?.metrics}/metrics`)).text();
+  const known = new Set([...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name = ""]) => name));
+  for (const file of ["alerts.yaml", "dashboard.yaml"]) {
+    const used = (await readFile(join(workspace, "deploy/kustomize/monitoring", file), "utf8")).matchAll(
+      /\baeon_\w+/g,
+    );
+    const names = new Set([...used].map(([name]) => name.replace(/_(bucket|count|sum)$/, "")));
+    expect(names.size).toBeGreaterThan(4);
+    expect([...names].filter((name) => !known.has(name))).toEqual([]);
+  }
 });
 
 test("An evicted pod comes back on the other node with what it and its predecessor wrote", async () => {

@@ -12,6 +12,8 @@ export interface KubeletOptions {
   readonly folder: string;
   /** Socket of the container runtime. */
   readonly runtime: string;
+  /** Its root of control groups, from {@link createControlGroup}. */
+  readonly controlGroup: string;
   /** Fields of KubeletConfiguration that differ from the tests' usual ones. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -25,15 +27,26 @@ export interface Kubelet extends AsyncDisposable {
 
 const controllers = "/sys/fs/cgroup";
 
-/** Prepares a kubelet with a cgroup root and folders of its own; it is not started. */
+/** A root of a node's control groups in every hierarchy; its containers have to be gone when it is disposed of. */
+export async function createControlGroup(node: string): Promise<AsyncDisposable & { readonly name: string }> {
+  const name = `aeon-${node}-${process.pid}`;
+  const groups = (await readdir(controllers)).map((controller) => join(controllers, controller, name));
+  for (const group of groups) await mkdir(group, { recursive: true }).catch(() => {});
+  return {
+    name,
+    async [Symbol.asyncDispose]() {
+      for (const group of groups) await removeGroup(group);
+    },
+  };
+}
+
+/** Prepares a kubelet with folders of its own; it is not started. */
 export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   const { name, cluster, namespace, folder, runtime } = options;
   const program = await kubernetesProgram("kubelet");
   const root = join(folder, "k");
   await mkdir(join(root, "manifests"), { recursive: true });
-  const cgroup = `aeon-${name}-${process.pid}`;
-  const groups = (await readdir(controllers)).map((controller) => join(controllers, controller, cgroup));
-  for (const group of groups) await mkdir(group, { recursive: true }).catch(() => {});
+  const cgroup = options.controlGroup;
   const config = join(root, "config.json");
   await writeFile(
     config,
@@ -92,7 +105,6 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
     logTail: async (): Promise<string> => (await daemon?.logTail()) ?? "",
     async [Symbol.asyncDispose](): Promise<void> {
       await this.kill();
-      for (const group of groups) await removeGroup(group);
       for (const mount of await mountsBelow(root)) await run("umount", ["-l", mount]);
     },
   };

@@ -11,7 +11,7 @@ import { cniPlugins, testCache } from "../launch-containerd.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import type { ApiServer } from "./api-server-types.ts";
 import type { ClusterNetwork } from "./cluster-network.ts";
-import { createKubelet, type Kubelet } from "./kubelet.ts";
+import { createControlGroup, createKubelet, type Kubelet } from "./kubelet.ts";
 import { NodeAgent, type NodeAgentOptions } from "./node-agent.ts";
 import { createNodeNamespace, type NodeNamespace } from "./node-namespace.ts";
 import { pauseImage, pauseImageName } from "./pause-image.ts";
@@ -57,6 +57,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder(`n${options.index}`));
   const namespace = stack.use(await createNodeNamespace(options.network, options.index, folder.path));
+  const controlGroup = stack.use(await createControlGroup(options.name));
   const agent = new NodeAgent(options, folder.path, namespace);
   stack.defer(() => agent.end("SIGTERM"));
   await agent.start();
@@ -69,6 +70,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
       namespace,
       folder: folder.path,
       runtime: containerd.address,
+      controlGroup: controlGroup.name,
       ...(options.kubelet && { config: options.kubelet }),
     }),
   );
