@@ -96,7 +96,7 @@ test("a backup shows whose it is and where, the same in every format", async () 
   expect(parse(yaml.stdout)).toEqual(shown);
   const table = await aeon.aeonctl("backups", "ls", "--namespace", "default");
   expect(lines(table.stdout)[0]).toMatch(
-    /^BACKUP +STATE +NAMESPACE +CONTAINER +SIZE +CREATED +TRIGGER +EXIT +IMAGE +FAILURE$/,
+    /^BACKUP +STATE +NAMESPACE +CONTAINER +SIZE +CREATED +TRIGGER +EXIT +MARKS +IMAGE +FAILURE$/,
   );
   expect(table.stdout).toContain(`${backup}  stored`);
   expect((await aeon.aeonctl("backups", "ls", "--namespace", "elsewhere", "--quiet")).stdout).toBe("");

@@ -38,17 +38,22 @@ export function sendRefusal(request: IncomingMessage, response: ServerResponse, 
     return;
   }
   const text = errorText(refusal.message);
-  if (!request.complete) {
-    response.shouldKeepAlive = false;
-    // What is still on its way is read for a moment, or the client would lose the answer to a reset.
-    request.resume();
-    setTimeout(() => request.socket.destroy(), 1000).unref();
-  }
+  response.shouldKeepAlive &&= request.complete;
   response.writeHead(refusal.status, {
     "content-type": "application/json",
     "content-length": Buffer.byteLength(text),
   });
-  response.end(request.method === "HEAD" ? undefined : text);
+  if (request.method !== "HEAD") response.write(text);
+  if (request.complete) response.end();
+  else endAfterBody(request, response);
+}
+
+/** Reads what is still on its way for a moment first, or the client would lose the answer to a reset. */
+function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
+  const late = setTimeout(() => request.socket.destroy(), 1000);
+  request.once("close", () => clearTimeout(late));
+  request.once("end", () => response.end());
+  request.resume();
 }
 
 /** Answers on a bare connection, and ends it. */

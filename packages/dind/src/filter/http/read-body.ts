@@ -15,7 +15,7 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
     slowestMs,
   );
   try {
-    for await (const chunk of request) {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       if (!Buffer.isBuffer(chunk)) continue;
       size += chunk.length;
       if (size > limit) throw tooLarge(limit);
