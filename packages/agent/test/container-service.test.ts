@@ -172,7 +172,7 @@ test("gRPC and curl speak to the same socket; unknown services and wrong paramet
   });
   expect(await curl({ service: "nope", action: "show" })).toMatchObject({
     code: "not_found",
-    message: 'there is no service "nope"; there are backup, info',
+    message: 'there is no service "nope"; there are backup, docker, info',
   });
   expect(await curl({ service: "info", action: "constructor" })).toMatchObject({ code: "not_found" });
   expect(await curl({ service: "backup", action: "create", params: { wait: "maybe", x: 1 } })).toMatchObject({
@@ -223,7 +223,7 @@ test("the programs need nothing of an image: empty, musl, another glibc, hostile
     expect(await container.run([aeonctl, "info"])).toMatchObject({ code: 0, stderr: "" });
     expect(await container.run(["/run/aeon/bin/dockerctl", "status"])).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('no service "docker"'),
+      stderr: expect.stringContaining("has no DinD container"),
     });
     expect(await container.run([aeonctl, "--bogus"])).toMatchObject({ code: 2 });
   }
