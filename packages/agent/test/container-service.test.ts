@@ -191,7 +191,10 @@ test("gRPC and curl speak to the same socket; unknown services and wrong paramet
   );
   const any = await client.serviceCall({ service: "info", action: "show" });
   const info = anyUnpack(any, createRegistry(containerService.InfoSchema));
-  expect(info).toMatchObject({ authenticatedBy: "socket", services: [{ name: "backup" }, { name: "info" }] });
+  expect(info).toMatchObject({
+    authenticatedBy: "socket",
+    services: [{ name: "backup" }, { name: "docker" }, { name: "info" }],
+  });
   const phases: string[] = [];
   for await (const { message } of client.serviceStream({
     service: "backup",
