@@ -10,7 +10,7 @@ const spec = '{"ociVersion":"1.1.0","process":{"args":["sh"]}}';
 
 /** Runs `create` so often in one shell, on a config.json that is new each time. */
 const loop =
-  'cd "$2" && i=0; while [ $i -lt $3 ]; do printf %s "$4" >config.json; "$1" --log "$2/log" create b || exit 1; i=$((i+1)); done; ls /proc/$$/fd | wc -l';
+  'cd "$2" && i=0; while [ $i -lt $3 ]; do printf %s "$4" >config.json; "$1" --log "$2/log" create b || exit 1; i=$((i+1)); done; set -- /proc/$$/fd/*; echo $#';
 
 async function filesBelow(folder: string): Promise<Readonly<Record<string, number>>> {
   const names = await readdir(folder, { recursive: true });
