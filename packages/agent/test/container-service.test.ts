@@ -11,7 +11,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { connect } from "node:net";
 import { debianFile } from "@aeon/testkit";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
   startAgentProcess,
   writeConfig,
@@ -56,6 +56,7 @@ beforeAll(async () => {
   };
   writeConfig(folders, { containerd: { address: node.containerd.address, namespaces: ["*"] } });
   agent = await startAgent();
+  await vi.waitUntil(madeTools, { timeout: 60_000 });
 }, 300_000);
 
 afterAll(async () => {
@@ -66,11 +67,10 @@ afterAll(async () => {
 
 const pods = (): string => join(folders.state, "pods");
 const folderOf = (id: string): string => join(pods(), `default~${id}`);
-const tools = (): string => {
-  const parent = join(folders.root, "container-service/tools");
-  const [version = ""] = readdirSync(parent);
-  return join(parent, version);
-};
+const toolsParent = (): string => join(folders.root, "container-service/tools");
+const madeTools = (): string | undefined =>
+  existsSync(toolsParent()) ? readdirSync(toolsParent()).find((name) => !name.startsWith(".")) : undefined;
+const tools = (): string => join(toolsParent(), madeTools() ?? "");
 const served = (id: string) => async () => {
   await expect.poll(() => existsSync(join(folderOf(id), socketName)), { timeout: 30_000 }).toBe(true);
 };

@@ -30,7 +30,7 @@ export const errors = defineErrors({
   KUBE_NOT_FOUND: {
     code: "not-found",
     when: "An object, or a whole kind of objects, does not exist in the cluster.",
-    remedy: "If the message names a kind in backup.container.io, apply the files in deploy/crds.",
+    remedy: "If the message names a kind in backup.container.io, apply deploy/crds (kubectl apply -k).",
   },
   KUBE_CONFLICT: {
     code: "aborted",

@@ -36,8 +36,8 @@ interface List<T> {
 
 beforeAll(async () => {
   server = resources.use(await startApiServer());
-  await server.kubectl(["apply", "-f", crds]);
-  await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);
+  await server.kubectl(["apply", "-k", crds]);
+  await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
   await server.admin.create("/api/v1/namespaces", { metadata: { name: "shop" } });
   const { path: folder } = resources.use(await temporaryFolder("k"));
   const root = join(folder, "aeon");

@@ -46,13 +46,18 @@ export const containerServicePlugin = definePlugin({
 async function startFolders(context: PluginContext<ContainerServiceConfig>, life: Lifetime): Promise<void> {
   const { config, log, root, signal } = context;
   let tools: string | undefined;
-  if (existsSync(bundledProgram) && config["default-policy"] !== "none")
-    tools = await podTools(join(root, "tools")).catch((error: unknown) => {
-      const reason = errorMessage(error);
-      log.warn({ error: reason }, "containers get no programs");
-      context.health("tools", () => ({ ok: false, reason }));
-      return undefined;
-    });
+  if (existsSync(bundledProgram) && config["default-policy"] !== "none") {
+    // Copies more than a hundred megabytes once per version, which nothing has to wait for.
+    const making = podTools(join(root, "tools")).then(
+      (made) => (tools = made),
+      (error: unknown) => {
+        const reason = errorMessage(error);
+        log.warn({ error: reason }, "containers get no programs");
+        context.health("tools", () => ({ ok: false, reason }));
+      },
+    );
+    life.defer(async () => void (await making));
+  }
   const front: HttpFront<Caller> = new HttpFront(
     lazyHandler(
       () => makeHandler(context, (request) => front.tagOf(request)),
