@@ -148,7 +148,9 @@ test("restore puts a backup under a new container, and says how it went", async 
   expect(asked).toMatchObject({ backup, namespace: "default", containerId: "demo2", state: "pending" });
   expect(await json("restores", "ls", "--pending")).toEqual([asked]);
   const image = aeon.standalone.image;
-  const { stdout } = await aeon.bash(`ctr run --rm ${image} demo2 sh -c 'cat /root/note; ls /etc/motd 2>&1'`);
+  // ctr drops the output of a container that ends before ctr has opened its pipes: hence the sleep.
+  const script = "cat /root/note; ls /etc/motd 2>&1; sleep 0.5";
+  const { stdout } = await aeon.bash(`ctr run --rm ${image} demo2 sh -c '${script}'`);
   expect(stdout).toBe("hello\nls: /etc/motd: No such file or directory\n");
   expect(await json("restores", "ls", "--pending")).toEqual([]);
   expect(await json("restores", "ls")).toMatchObject([

@@ -36,7 +36,7 @@ test(
       );
     }
     expect(differences).toEqual([[], [], [], [], []]);
-    expect(readdirSync(dir.at("node/backup/staging"))).toEqual([]);
+    await expect.poll(() => readdirSync(dir.at("node/backup/staging"))).toEqual([]);
     expect(filesBelow(dir.at("node/backup/store/tmp"))).toEqual([]);
   },
 );

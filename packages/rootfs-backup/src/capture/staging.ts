@@ -1,11 +1,14 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
-import { mkdir, lstat, readdir, rm, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { backupId, errnoOf, type BackupId } from "@aeon/core";
 import { layerFiles } from "../archive/blob-descriptor.ts";
 import { errors } from "../errors.ts";
 import { syncFolder } from "../objects/posix/durable-files.ts";
 import { reached } from "./steps.ts";
+
+/** Begins the names of folders in which archives are made. */
+const attemptPrefix = "pack-";
 
 /** Holds captured layers, each as `<id>/fs`, until they are stored. */
 export class Staging {
@@ -80,10 +83,24 @@ export class Staging {
     await mkdir(this.folder(id), { mode: 0o700 });
   }
 
-  /** Makes the folder for an archive, without what an earlier attempt left of one. */
-  async makeRoom(id: BackupId): Promise<void> {
+  /**
+   * Makes a folder for one attempt at an archive, without what earlier ones left, and gives the layer's file in it. A
+   * worker of a killed agent may still be at work: it cannot be in the way of this one.
+   */
+  async makeRoom(id: BackupId): Promise<string> {
     await mkdir(this.folder(id), { recursive: true, mode: 0o700 });
     await this.#removeArchive(id);
+    return join(await mkdtemp(join(this.folder(id), attemptPrefix)), "layer");
+  }
+
+  /** Gives the files of an attempt the archive's names. */
+  async keep(id: BackupId, attempt: string): Promise<void> {
+    const made = Object.values(layerFiles(attempt));
+    for (const [index, path] of Object.values(layerFiles(this.packed(id))).entries()) {
+      const from = made[index];
+      if (from !== undefined) await rename(from, path);
+    }
+    await rmdir(dirname(attempt));
   }
 
   /** Removes the archive of a layer, and its folder unless the layer is in it. */
@@ -99,6 +116,12 @@ export class Staging {
 
   async #removeArchive(id: BackupId): Promise<void> {
     for (const path of Object.values(layerFiles(this.packed(id)))) await unlink(path).catch(ignoreAbsence);
+    const names = await readdir(this.folder(id)).catch((error: unknown) => {
+      ignoreAbsence(error);
+      return [];
+    });
+    for (const name of names.filter((each) => each.startsWith(attemptPrefix)))
+      await rm(join(this.folder(id), name), { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** Removes a folder made by {@link make}, whatever was packed into it. */

@@ -53,13 +53,14 @@ export class Archiver {
     const source = place === "snapshot" ? upperdir : staging.layer(id);
     const startedAt = performance.now();
     const lowers = await squasher.lowersOf({ folder: source, overlay, below }, signal);
-    await staging.makeRoom(id);
+    const target = await staging.makeRoom(id);
     const left = leftOut(exclude, identity.pod !== undefined);
-    const request = { source, target: staging.packed(id), overlay, idMaps, lowers, level, ...left };
+    const request = { source, target, overlay, idMaps, lowers, level, ...left };
     const total = (): number | undefined => backups.get(id)?.stagedBytes ?? stagedBytes;
     const packed = await worker
       .pack(request, signal, (done) => phases.progress(id, progressOf(done, total())))
       .catch((error: unknown) => this.#giveUp(id, error));
+    await staging.keep(id, target);
     reached("packed", id);
     await syncFolder(staging.folder(id));
     await syncFolder(staging.path);
