@@ -8,6 +8,7 @@ import {
   type ContainerdOptions,
   type PrivateContainerd,
 } from "@aeon/standalone";
+import { sweepAbandoned } from "./abandoned.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 export interface LaunchOptions extends Pick<ContainerdOptions, "proxySnapshotters" | "cri" | "nri" | "env"> {
@@ -30,6 +31,7 @@ export const testCache = cacheFolder(process.env);
 export async function launchContainerd(options: LaunchOptions = {}): Promise<PrivateContainerd> {
   const { version = "2.1", folder, ...rest } = options;
   const binaries = await findContainerd({ line: version, cache: testCache });
+  await sweepAbandoned(binaries.runc);
   if (folder !== undefined) return startContainerd({ ...rest, binaries, folder });
   const owned = await temporaryFolder("c");
   return startContainerd({ ...rest, binaries, folder: join(owned.path, "c"), owned });

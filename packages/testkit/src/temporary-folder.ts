@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listProcesses, mountsBelow, unmountBelow } from "@aeon/standalone";
+import { folderPrefix } from "./abandoned.ts";
 
 /** A folder that goes with its owner; disposing throws when a mount or a process in it was left behind. */
 export interface TemporaryFolder extends AsyncDisposable {
@@ -10,7 +11,7 @@ export interface TemporaryFolder extends AsyncDisposable {
 
 /** Makes an empty folder with a short path, so that Unix sockets fit. */
 export async function temporaryFolder(name = "t"): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(tmpdir(), `aeon-${name}-`));
+  const path = await mkdtemp(join(tmpdir(), folderPrefix(name)));
   return {
     path,
     async [Symbol.asyncDispose]() {

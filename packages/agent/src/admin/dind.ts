@@ -70,7 +70,7 @@ function message(
     reason,
     restarts,
     container,
-    pid,
+    pid: pid ?? 0,
     ...(since > 0 && { since: timestampFromMs(since) }),
   };
 }

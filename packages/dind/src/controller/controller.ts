@@ -52,7 +52,8 @@ export interface DindStatus extends MainContainer {
   readonly reason: string;
   readonly restarts: number;
   readonly container: string;
-  readonly pid: number;
+  /** First process of the DinD container; absent while it has none. */
+  readonly pid: number | undefined;
   readonly since: number;
 }
 
@@ -63,7 +64,7 @@ interface Live {
   state: DindState;
   reason: string;
   restarts: number;
-  pid: number;
+  pid: number | undefined;
   since: number;
   settings: DindSettings | undefined;
   wakeUp: WakeUp | undefined;
@@ -216,7 +217,7 @@ export class DindController implements AsyncDisposable {
         state: "stopped",
         reason: "",
         restarts: 0,
-        pid: 0,
+        pid: undefined,
         since: 0,
         settings: undefined,
         wakeUp: undefined,
@@ -397,7 +398,7 @@ export class DindController implements AsyncDisposable {
   }
 
   async #end(record: DindRecord, live: Live, how: { kindly: boolean }): Promise<void> {
-    live.pid = 0;
+    live.pid = undefined;
     await endDind(this.#options.client.withNamespace(record.namespace), live.places, record, how);
   }
 
