@@ -265,9 +265,9 @@ class RunningAgent implements Agent {
   /** Starting needs memory that running does not. */
   #releaseLater(): void {
     const timer = setTimeout(() => {
-      linux
-        .releaseFreeMemory()
-        .catch((error: unknown) => this.log.debug({ error }, "free memory not released"));
+      Promise.all([linux.releaseFreeMemory(), linux.releaseProgramCode()]).catch((error: unknown) =>
+        this.log.debug({ error }, "memory of the start not released"),
+      );
     }, releaseMs).unref();
     this.#parts.life.defer(() => clearTimeout(timer));
   }

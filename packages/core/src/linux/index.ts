@@ -3,7 +3,7 @@ export { tellsEntryTypesSync } from "./directory-entries.ts";
 export { listNamesSync } from "./directory-names.ts";
 export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
-export { releaseFreeMemory } from "./memory.ts";
+export { releaseFreeMemory, releaseProgramCode } from "./memory.ts";
 export { mount, mountFlags, parseMountOptions, unmount, unmountFlags, type MountCall } from "./mount.ts";
 export { attachTreeSync, cloneTreeSync, inMountNamespaceSync, unmountSync } from "./mount-tree.ts";
 export {

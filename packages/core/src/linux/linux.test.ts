@@ -240,3 +240,11 @@ test("a file system says whether it tells entry types", () => {
 test("free memory is given back", async () => {
   await expect(linux.releaseFreeMemory()).resolves.toBeUndefined();
 });
+
+test("a program goes on after its code left its resident memory", async () => {
+  const fileBacked = () => Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+  const before = fileBacked();
+  await linux.releaseProgramCode();
+  expect(fileBacked()).toBeLessThan(before - 4096);
+  expect(JSON.parse("[1]")).toEqual([1]);
+});
