@@ -2,6 +2,7 @@ import { eventLoop } from "../backup/event-loop.ts";
 import { pack } from "../backup/pack.ts";
 import { remove } from "../backup/remove.ts";
 import { restore } from "../backup/restore.ts";
+import { store } from "../backup/store.ts";
 import type { Benchmark } from "../benchmark.ts";
 
 const benchmark: Benchmark = {
@@ -10,6 +11,7 @@ const benchmark: Benchmark = {
     yield* remove(context);
     yield* pack(context);
     yield* restore(context);
+    yield* store(context);
     yield* eventLoop(context);
   },
 };
