@@ -1,5 +1,5 @@
 import type { ContainerId, Namespace, SnapshotKey } from "./brand.ts";
-import { capability, type Capability } from "./plugin.ts";
+import { capability, type Capability } from "./capability.ts";
 import type { Labels } from "./snapshotter.ts";
 
 /**

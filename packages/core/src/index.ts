@@ -6,6 +6,7 @@ export * from "./error.ts";
 export { Lifetime } from "./lifetime.ts";
 export { silentLogger, type LogFacts, type Logger } from "./logger.ts";
 export type { MetricOptions, Metrics } from "./metrics.ts";
+export * from "./capability.ts";
 export * from "./plugin.ts";
 export * from "./pod-ends.ts";
 export * from "./pod-folders.ts";

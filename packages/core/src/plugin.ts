@@ -1,18 +1,9 @@
 import type { GenericSchema, InferOutput } from "valibot";
+import type { Capability } from "./capability.ts";
 import type { ContainerServiceRegistry } from "./container-services.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SnapshotHookRegistry } from "./snapshot-hooks.ts";
-
-declare const provided: unique symbol;
-
-/** A typed name for something one part of the agent offers to others, such as the containerd client. */
-export interface Capability<T> {
-  readonly name: string;
-  readonly [provided]?: T;
-}
-
-export const capability = <T>(name: string): Capability<T> => ({ name });
 
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 

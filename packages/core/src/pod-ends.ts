@@ -1,4 +1,4 @@
-import { capability, type Capability } from "./plugin.ts";
+import { capability, type Capability } from "./capability.ts";
 
 /** Why the containers of a pod are ended, where that is not by themselves. */
 export type PodEndReason = "evicted";

@@ -1,6 +1,6 @@
 import type { ContainerId, Namespace } from "./brand.ts";
 import type { CallerPod } from "./container-services.ts";
-import { capability, type Capability } from "./plugin.ts";
+import { capability, type Capability } from "./capability.ts";
 import type { Labels } from "./snapshotter.ts";
 
 /** Where a container finds its pod's folder. The service's socket in it is `container-service.sock`. */

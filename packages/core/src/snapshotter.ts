@@ -1,5 +1,5 @@
 import type { SnapshotKey } from "./brand.ts";
-import { capability, type Capability } from "./plugin.ts";
+import { capability, type Capability } from "./capability.ts";
 
 /**
  * containerd's snapshot semantics (core/snapshots/snapshotter.go): a committed snapshot is an immutable layer,

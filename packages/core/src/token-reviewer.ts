@@ -1,4 +1,4 @@
-import { capability, type Capability } from "./plugin.ts";
+import { capability, type Capability } from "./capability.ts";
 
 /** What the API server says of a token (`authentication.k8s.io/v1` TokenReview). */
 export type TokenReview =

@@ -15,7 +15,8 @@ import * as v from "valibot";
 import type { Backup } from "./backup.ts";
 import type { BackupService } from "./backup-service.ts";
 import { errors } from "./errors.ts";
-import { chainOf, isSameChain } from "./store/chain.ts";
+import { chainOf } from "./store/chain-of.ts";
+import { isSameChain } from "./store/chain.ts";
 
 type KnownEntry = ContainerEntry & { readonly containerId: ContainerId };
 

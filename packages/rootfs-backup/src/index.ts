@@ -40,7 +40,8 @@ export type {
   SweepReport,
   Verification,
 } from "./store/backup-store.ts";
-export { chainOf, type ChainKey } from "./store/chain.ts";
+export { chainOf } from "./store/chain-of.ts";
+export type { ChainKey } from "./store/chain.ts";
 export type { BackupRef } from "./store/backup-ref.ts";
 export type { Head } from "./store/head.ts";
 export type { BackupDocument, BackupIdentity, StoredLayer } from "./store/backup-document.ts";

@@ -58,7 +58,7 @@ import { restoreHook } from "./restore/restore-hook.ts";
 import { Restorer } from "./restore/restorer.ts";
 import { Squasher } from "./restore/squasher.ts";
 import { openObjects, storeTable } from "./objects/open-objects.ts";
-import { chainOf } from "./store/chain.ts";
+import { chainOf } from "./store/chain-of.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import { backupStore } from "./store/object-backup-store.ts";
 import { retentionRules } from "./store/retention-rules.ts";

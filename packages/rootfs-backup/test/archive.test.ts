@@ -3,12 +3,12 @@ import { chmodSync, closeSync, linkSync, mkdirSync, openSync, readFileSync, writ
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DirectoryCursor } from "../src/archive/directory-cursor.ts";
 import { FrameWriter } from "../src/archive/frame-writer.ts";
 import { packFile, unpackFile } from "../src/archive/layer-file.ts";
 import { makeTree, randomTree, type MakeOptions, type Node, type TreeOptions } from "./random-tree.ts";
 import { run, scratch } from "./scratch.ts";
 import { debianFile, describeTree, difference } from "@aeon/testkit";
+import { DirectoryCursor } from "@aeon/core/trees";
 
 /** An independent decompressor: Node's own stops after the first frame. */
 const zstd = await debianFile("zstd", "usr/bin/zstd");

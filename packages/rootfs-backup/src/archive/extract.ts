@@ -12,9 +12,10 @@ import {
   chmodSync,
 } from "node:fs";
 import { errnoOf, errorMessage, linux } from "@aeon/core";
+import { DirectoryCursor } from "@aeon/core/trees";
 import { errors } from "../errors.ts";
-import { DirectoryCursor } from "./directory-cursor.ts";
 import { splitLayerPath } from "./layer-path.ts";
+import { leaveFolder } from "./leave-folder.ts";
 import { parseLayerName } from "./names.ts";
 import { lowerXattrName, opaqueXattr, originXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
 import { readSparseMap, type Extent } from "./sparse-map.ts";
@@ -112,7 +113,7 @@ class Extractor implements Disposable {
   #leave(): void {
     const left = this.#open.pop();
     if (left?.entry !== undefined) this.#seal(left.entry);
-    this.#cursor.leave();
+    leaveFolder(this.#cursor);
   }
 
   /** Gives the current directory its final attributes; the time last, since everything before changes it. */

@@ -1,6 +1,7 @@
 import { errnoOf, linux } from "@aeon/core";
-import { DirectoryCursor } from "./directory-cursor.ts";
+import { DirectoryCursor } from "@aeon/core/trees";
 import { toContainer, type IdMaps } from "./id-map.ts";
+import { leaveFolder } from "./leave-folder.ts";
 import { overlayXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
 import { isWhiteout, kindOf, readUpperEntry, type UpperEntry, type UpperFormat } from "./upper-entry.ts";
 
@@ -122,13 +123,13 @@ export class LayerStack implements Disposable {
       this.#levels.push({ layers: merged, covered: covered || opaque });
       return { ...entry, opaque };
     } catch (error) {
-      for (const { cursor } of merged) cursor.leave();
+      for (const { cursor } of merged) leaveFolder(cursor);
       throw error;
     }
   }
 
   leave(): void {
-    for (const { cursor } of this.#levels.pop()?.layers ?? []) cursor.leave();
+    for (const { cursor } of this.#levels.pop()?.layers ?? []) leaveFolder(cursor);
   }
 
   [Symbol.dispose](): void {

@@ -1,19 +1,15 @@
-import { closeSync, constants } from "node:fs";
+import { constants } from "node:fs";
 import { errnoOf, linux } from "@aeon/core";
-import { isAllowed, type DevicePolicy } from "./device-policy.ts";
+import { below, rootEntry, rootFolder, type Paths } from "./archive-path.ts";
+import type { DevicePolicy } from "./device-policy.ts";
+import { EntryPacker, mostAttempts, type PackOutput } from "./entry-packer.ts";
 import { Exclusions } from "./exclusions.ts";
-import type { FrameWriter } from "./frame-writer.ts";
 import type { IdMaps } from "./id-map.ts";
-import { LayerStack, stackOf, type StackEntry } from "./layer-stack.ts";
-import { layerName, opaqueMarker, whiteoutName } from "./names.ts";
+import { LayerStack, stackOf } from "./layer-stack.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
-import { packContent } from "./pack-content.ts";
-import { ReportBuilder, type EntryCount, type PackReport } from "./report.ts";
-import { blockSize, type TarEntry, type Xattr } from "./tar-entry.ts";
-import { encodeHeader } from "./tar-header.ts";
-import type { TocData, TocEntry } from "./toc-entry.ts";
-import type { TocWriter } from "./toc-writer.ts";
-import { kindOf, readUpperEntry, type UpperEntry, type UpperKind } from "./upper-entry.ts";
+import { ReportBuilder, type PackReport } from "./report.ts";
+import { blockSize } from "./tar-entry.ts";
+import { kindOf } from "./upper-entry.ts";
 
 export interface PackOptions {
   readonly overlay: OverlayNamespace;
@@ -27,12 +23,6 @@ export interface PackOptions {
   readonly mounts?: readonly string[] | undefined;
   /** Default `all`. */
   readonly devices?: DevicePolicy | undefined;
-}
-
-/** Where a layer and its table of contents go; the caller finishes both. */
-export interface PackOutput {
-  readonly layer: FrameWriter;
-  readonly toc: TocWriter;
 }
 
 /**
@@ -52,60 +42,33 @@ interface Level {
   readonly folder: Paths;
 }
 
-/** A name in the archive and as the container sees it; both are empty for the root. */
-interface Paths {
-  readonly archive: Buffer;
-  readonly real: Buffer;
-}
-
-/** The first name of an inode, how many more there may be, and what it holds. */
-interface FirstName {
-  readonly paths: Paths;
-  readonly content: Pick<TocEntry, "size" | "data">;
-  left: number;
-}
-
-const entryCounts = {
-  file: "files",
-  directory: "directories",
-  symlink: "symlinks",
-  character: "devices",
-  block: "devices",
-  fifo: "fifos",
-} as const satisfies Record<UpperKind, EntryCount>;
-
-const marker = { mode: 0, uid: 0, gid: 0, mtime: 0n, size: 0, xattrs: [], opaque: false } as const;
-const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_NOATIME } = constants;
-const readFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
-
-/** How often a file that changes meanwhile is read before it is taken as it comes. */
-const mostAttempts = 4;
 /** What looking at a name again may help against: it was removed or replaced by another type. */
 const replaced = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "ESTALE"]);
 
 class Packer implements Disposable {
   readonly #stack: LayerStack;
-  readonly #writer: FrameWriter;
-  readonly #toc: TocWriter;
+  readonly #output: PackOutput;
   readonly #exclusions: Exclusions;
-  readonly #mounts: ReadonlySet<string>;
-  readonly #devices: DevicePolicy;
   readonly #report = new ReportBuilder();
-  readonly #linked = new Map<string, FirstName>();
+  readonly #entries: EntryPacker;
 
-  constructor(root: string, { layer, toc }: PackOutput, options: PackOptions) {
-    const { exclude, mounts, devices } = options;
+  constructor(root: string, output: PackOutput, options: PackOptions) {
+    const { exclude, mounts, devices = "all" } = options;
     this.#exclusions = new Exclusions(exclude ?? []);
     this.#stack = new LayerStack(stackOf({ source: root, ...options }));
-    this.#writer = layer;
-    this.#toc = toc;
-    this.#mounts = new Set(mounts?.map((path) => path.slice(1)));
-    this.#devices = devices ?? "all";
+    this.#output = output;
+    this.#entries = new EntryPacker({
+      ...output,
+      report: this.#report,
+      mounts: new Set(mounts?.map((path) => path.slice(1))),
+      devices,
+    });
   }
 
   async run(): Promise<PackReport> {
-    this.#directory({ archive: dot, real: dot }, this.#stack.root(dot));
-    const levels: Level[] = [this.#list({ archive: empty, real: empty })];
+    const { layer, toc } = this.#output;
+    this.#entries.directory(rootEntry, this.#stack.root(rootEntry.real), () => this.#isEmpty());
+    const levels: Level[] = [this.#list(rootFolder)];
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       const name = level.names[level.next];
       level.next += 1;
@@ -117,10 +80,10 @@ class Packer implements Disposable {
       const bytes = Buffer.from(name, "latin1");
       const paths = below(level.folder, bytes);
       if (await this.#visit(bytes, paths, level.folder)) levels.push(this.#list(paths));
-      if (this.#writer.isCongested) await this.#writer.drain();
-      if (this.#toc.isCongested) await this.#toc.drain();
+      if (layer.isCongested) await layer.drain();
+      if (toc.isCongested) await toc.drain();
     }
-    this.#writer.zeros(2 * blockSize);
+    layer.zeros(2 * blockSize);
     return this.#report.build();
   }
 
@@ -130,6 +93,10 @@ class Packer implements Disposable {
 
   #list(folder: Paths): Level {
     return { names: this.#stack.names(), next: 0, folder };
+  }
+
+  #isEmpty(): boolean {
+    return this.#stack.names().length === 0;
   }
 
   /** Archives one name of the current directory; true when it is a directory, which is the current one then. */
@@ -145,11 +112,11 @@ class Packer implements Disposable {
         if (found === "hidden") return false;
         if (found === "vanished") throw new linux.LinuxError("ENOENT", "statx", paths.real.toString());
         const kind = kindOf(found.status);
-        if (found.whiteout) this.#whiteout(name, paths, folder);
+        if (found.whiteout) this.#entries.whiteout(name, paths, folder);
         else if (kind === undefined) this.#skip(paths, isSocket(found.status) ? "socket" : "unknown type");
         else if (found.foreign) this.#skip(paths, "another file system is mounted there");
         else if (kind === "directory") return this.#enter(name, paths, found.at);
-        else if (!this.#link(paths, found, kind)) await this.#entry({ name, paths, kind, found });
+        else await this.#entries.entry({ name, paths, kind, found });
         return false;
       } catch (error) {
         if (!replaced.has(errnoOf(error) ?? "")) throw error;
@@ -164,173 +131,12 @@ class Packer implements Disposable {
     this.#report.deviation("skipped", real, reason);
   }
 
-  #whiteout(name: Buffer, { real }: Paths, folder: Paths): void {
-    this.#report.count("whiteouts");
-    this.#header({ ...marker, type: "file", path: join(folder.archive, whiteoutName(name)) });
-    this.#toc.add({ ...marker, path: real, type: "whiteout" });
-  }
-
   #enter(name: Buffer, paths: Paths, at: number): boolean {
-    if (this.#directory(paths, this.#stack.enter(name, at, paths.real))) return true;
+    const entry = this.#stack.enter(name, at, paths.real);
+    if (this.#entries.directory(paths, entry, () => this.#isEmpty())) return true;
     this.#stack.leave();
     return false;
   }
-
-  /** Archives the current directory itself, unless it is only there to be mounted on. */
-  #directory(paths: Paths, entry: UpperEntry): boolean {
-    if (this.#isStub(paths, entry) && this.#stack.names().length === 0) return false;
-    this.#put(entry, paths);
-    if (!entry.opaque) return true;
-    this.#report.count("opaques");
-    const inside = paths.archive === dot ? empty : paths.archive;
-    this.#header({ ...marker, type: "file", path: join(inside, opaqueMarker) });
-    return true;
-  }
-
-  /** True when the inode has an earlier name, to which this one becomes a hard link. */
-  #link(paths: Paths, { status, file, format }: StackEntry, kind: UpperKind): boolean {
-    const first = status.links < 2 ? undefined : this.#linked.get(inodeOf(status));
-    if (first === undefined) return false;
-    first.left -= 1;
-    if (first.left === 0) this.#linked.delete(inodeOf(status));
-    this.#report.count("links");
-    const { attributes } = readUpperEntry({ kind, status, at: file, path: paths.real }, format);
-    const link = { ...marker, ...attributes, type: "link" as const };
-    const xattrs = attributes.xattrs.filter(isCapability);
-    this.#header({ ...link, xattrs, path: paths.archive, target: first.paths.archive });
-    this.#toc.add({ ...link, ...first.content, xattrs: [], path: paths.real, target: first.paths.real });
-    return true;
-  }
-
-  async #entry(visited: Visited): Promise<void> {
-    const { paths, kind, found } = visited;
-    const { status, file, format } = found;
-    if (kind === "file") return this.#file(visited);
-    if ((kind === "character" || kind === "block") && !isAllowed(kind, status.represents, this.#devices)) {
-      const { major, minor } = status.represents;
-      return this.#skip(paths, `${kind} device ${major}:${minor} is not kept`);
-    }
-    this.#put(readUpperEntry({ kind, status, at: file, path: paths.real }, format), paths);
-  }
-
-  async #file({ name, paths, found: { directory, format } }: Visited): Promise<void> {
-    const fd = openForReading(directory, name);
-    try {
-      for (let attempt = 1; ; attempt += 1) {
-        const status = linux.statDescriptorSync(fd);
-        // It was replaced between looking and opening.
-        if (kindOf(status) !== "file") throw new linux.LinuxError("ENXIO", "open", paths.real.toString());
-        const entry = readUpperEntry({ kind: "file", status, at: fd, path: paths.real }, format);
-        if (status.size === 0) return this.#isStub(paths, entry) ? undefined : this.#put(entry, paths);
-        const header = { ...entry.attributes, type: "file", path: paths.archive } as const;
-        const { data, start } = await packContent(this.#writer, { fd, header, status });
-        const isTorn = hasChanged(status, linux.statDescriptorSync(fd));
-        if (isTorn && start !== undefined && attempt < mostAttempts) {
-          this.#writer.rewind(start);
-          this.#report.retried();
-          continue;
-        }
-        if (isTorn) this.#report.deviation("torn", paths.real, "changed while it was read");
-        return this.#account(entry, paths, data);
-      }
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  /** Archives what has no bytes. */
-  #put(entry: UpperEntry, paths: Paths): void {
-    const { attributes, kind, target, device } = entry;
-    this.#header({
-      ...attributes,
-      type: kind,
-      path: paths.archive,
-      size: 0,
-      ...(target !== undefined && { target }),
-      ...(device !== undefined && { device }),
-    });
-    this.#account(entry, paths);
-  }
-
-  /** Counts an archived entry and lists it in the table of contents. */
-  #account(entry: UpperEntry, paths: Paths, data?: TocData): void {
-    const { attributes, kind, status, opaque, target, device, dropped } = entry;
-    const content = data === undefined ? { size: 0 } : { size: status.size, data };
-    this.#report.count(entryCounts[kind]);
-    for (const reason of dropped) this.#report.deviation("dropped", paths.real, reason);
-    this.#toc.add({
-      ...attributes,
-      ...content,
-      path: paths.real,
-      type: kind,
-      opaque,
-      xattrs: attributes.xattrs.map(({ name }) => name.toString("latin1")),
-      ...(target !== undefined && { target }),
-      ...(device !== undefined && { device }),
-    });
-    // Later names of the inode become hard links to this one.
-    if (kind !== "directory" && status.links > 1)
-      this.#linked.set(inodeOf(status), { paths, content, left: status.links - 1 });
-  }
-
-  #isStub({ real }: Paths, { attributes, opaque }: UpperEntry): boolean {
-    return (
-      this.#mounts.size > 0 &&
-      attributes.xattrs.length === 0 &&
-      !opaque &&
-      this.#mounts.has(real.toString("latin1"))
-    );
-  }
-
-  #header(entry: TarEntry): void {
-    this.#writer.write(encodeHeader(entry));
-  }
 }
-
-interface Visited {
-  readonly name: Buffer;
-  readonly paths: Paths;
-  readonly kind: UpperKind;
-  readonly found: StackEntry;
-}
-
-/** Without touching its access time, which only its owner may ask for. */
-function openForReading(directory: number, name: Buffer): number {
-  try {
-    return linux.openAtSync(directory, name, readFlags | O_NOATIME);
-  } catch (error) {
-    if (errnoOf(error) !== "EPERM") throw error;
-    return linux.openAtSync(directory, name, readFlags);
-  }
-}
-
-const inodeOf = ({ device, inode }: linux.FileStatus): string => `${device}:${inode}`;
-
-/** Other tools give a link its owner again, which takes the file's capabilities away. */
-const isCapability = ({ name }: Xattr): boolean => name.toString("latin1") === "security.capability";
 
 const isSocket = ({ type }: linux.FileStatus): boolean => type === constants.S_IFSOCK;
-
-const hasChanged = (before: linux.FileStatus, after: linux.FileStatus): boolean =>
-  before.modified !== after.modified || before.size !== after.size || before.changed !== after.changed;
-
-const empty = Buffer.alloc(0);
-const dot = Buffer.from(".");
-
-function below(folder: Paths, name: Buffer): Paths {
-  const real = join(folder.real, name);
-  const inArchive = layerName(name);
-  const same = inArchive === name && folder.archive === folder.real;
-  return { real, archive: same ? real : join(folder.archive, inArchive) };
-}
-
-const slash = 0x2f;
-
-function join(folder: Buffer, name: Buffer): Buffer {
-  if (folder.length === 0) return name;
-  const path = Buffer.allocUnsafe(folder.length + 1 + name.length);
-  folder.copy(path);
-  path[folder.length] = slash;
-  name.copy(path, folder.length + 1);
-  return path;
-}

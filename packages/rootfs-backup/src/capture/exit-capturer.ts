@@ -10,7 +10,8 @@ import {
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BindingRecords } from "../records/binding-records.ts";
-import { chainOf, isSameChain, type ChainKey } from "../store/chain.ts";
+import { chainOf } from "../store/chain-of.ts";
+import { isSameChain, type ChainKey } from "../store/chain.ts";
 import { boundTo, findLayer, isEmptyFolder, statSnapshot } from "./find-layer.ts";
 import { howOf } from "./new-backup.ts";
 import type { Pods } from "./pods.ts";

@@ -2,7 +2,7 @@ import { chainIdOf } from "../restore/image-layers.ts";
 import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDraft, StoredLayer } from "../store/backup-document.ts";
-import { chainOf } from "../store/chain.ts";
+import { chainOf } from "../store/chain-of.ts";
 import type { Packed } from "../worker/archive-worker.ts";
 
 /** An archive with nothing in it but its root. */

@@ -8,7 +8,7 @@ import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore, StoredBackup, Verification } from "../store/backup-store.ts";
-import { chainOf } from "../store/chain.ts";
+import { chainOf } from "../store/chain-of.ts";
 import type { Packed } from "../worker/archive-worker.ts";
 import type { Archiver } from "./archiver.ts";
 import { draftOf, isEmpty, layersBelow } from "./draft.ts";

@@ -14,7 +14,8 @@ import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDocument } from "../store/backup-document.ts";
 import { compareRefs, type BackupRef } from "../store/backup-ref.ts";
 import type { BackupStore } from "../store/backup-store.ts";
-import { chainName, chainOf, isSameChain, type ChainKey } from "../store/chain.ts";
+import { chainOf } from "../store/chain-of.ts";
+import { chainName, isSameChain, type ChainKey } from "../store/chain.ts";
 
 /** What a container gets while nobody can tell whether it has files: it waits, or starts without. */
 export type RestoreUnavailable = "wait" | "fresh";

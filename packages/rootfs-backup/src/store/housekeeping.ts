@@ -1,7 +1,7 @@
 import { errorMessage, Lifetime, type BackupId, type Logger } from "@aeon/core";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupStore } from "./backup-store.ts";
-import { chainOf } from "./chain.ts";
+import { chainOf } from "./chain-of.ts";
 import type { RetentionRules } from "./retention.ts";
 
 export interface HousekeepingOptions {

@@ -1,3 +1,4 @@
+export { DirectoryCursor, type CursorOptions } from "./directory-cursor.ts";
 export { finish } from "./finish.ts";
 export { LinkedFiles } from "./linked-files.ts";
 export { measureTree, type Measured } from "./measure-tree.ts";
