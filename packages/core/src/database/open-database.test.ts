@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { openDatabase } from "./open-database.ts";
 import { WalDatabase } from "./wal-database.ts";
 
@@ -152,6 +152,49 @@ test("a write is acknowledged by a flush that began after it; waiting writes sha
   flushes[1]?.resolve();
   await Promise.all([third, fourth]);
   expect(flushes).toHaveLength(2);
+  await database[Symbol.asyncDispose]();
+});
+
+test("a write that nobody waits for is there at once, and on disk with the next one's flush", async () => {
+  const { database, flushes } = controlled();
+  const { result, durable } = database.writeBehind(insert("1"));
+  expect(result).toBe(1);
+  expect(database.read(names)).toEqual(["1"]);
+  expect(await settled(durable)).toBe(false);
+  expect(flushes).toHaveLength(0);
+  const second = database.write(insert("2"));
+  expect(await settled(second)).toBe(false);
+  expect(flushes).toHaveLength(1);
+  flushes[0]?.resolve();
+  await Promise.all([durable, second]);
+  expect(flushes).toHaveLength(1);
+  await database[Symbol.asyncDispose]();
+});
+
+test("a write that nobody waits for is flushed when no other follows, and when the database closes", async () => {
+  const { database, flushes } = controlled();
+  const first = database.writeBehind(insert("1"));
+  await vi.waitFor(() => expect(flushes).toHaveLength(1));
+  expect(await settled(first.durable)).toBe(false);
+  flushes[0]?.resolve();
+  await first.durable;
+  const last = database.writeBehind(insert("2"));
+  const closed = database[Symbol.asyncDispose]();
+  await vi.waitFor(() => expect(flushes).toHaveLength(2));
+  expect(await settled(closed)).toBe(false);
+  flushes[1]?.resolve();
+  await Promise.all([closed, last.durable]);
+});
+
+test("a write that nobody waited for fails the next one when it did not get to disk", async () => {
+  const { database, flushes } = controlled();
+  const { durable } = database.writeBehind(insert("1"));
+  const flushed = database.flushed();
+  await settled(flushed);
+  flushes[0]?.reject(Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" }));
+  for (const promise of [durable, flushed])
+    await expect(promise).rejects.toMatchObject({ reason: "DATABASE_FLUSH_FAILED" });
+  expect(() => database.writeBehind(insert("2"))).toThrow(/could not be flushed/);
   await database[Symbol.asyncDispose]();
 });
 

@@ -3,14 +3,20 @@ import type { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { errorMessage, type AeonError } from "../error.ts";
 import { errors } from "../errors.ts";
-import type { Database } from "./database.ts";
+import type { Behind, Database } from "./database.ts";
 import { writingError } from "./sqlite-error.ts";
 
 /** Brings a file's data to disk without blocking the event loop. */
 export type Flush = (fd: number) => Promise<void>;
 
-/** Writes after which the log is moved into the database: some hundred pages, a few milliseconds of work. */
-const writesPerCheckpoint = 250;
+/** Writes after which the log is moved into the database once nobody writes: a few milliseconds of work. */
+const writesPerCheckpoint = 125;
+/** Writes after which it is moved all the same. */
+const mostWrites = 400;
+/** Without a write, in milliseconds. */
+const quietMs = 50;
+/** Milliseconds until changes that nobody waits for are flushed. */
+const behindMs = 100;
 
 /** A database whose commits SQLite leaves in the log unflushed; this class flushes the log before it acknowledges. */
 export class WalDatabase implements Database {
@@ -21,6 +27,9 @@ export class WalDatabase implements Database {
   readonly #flush: Flush;
   #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
+  #behind: PromiseWithResolvers<void> | undefined;
+  #behindTimer: NodeJS.Timeout | undefined;
+  #checkpointTimer: NodeJS.Timeout | undefined;
   #writes = 0;
   #failure: AeonError | undefined;
   #closed: Promise<void> | undefined;
@@ -37,12 +46,21 @@ export class WalDatabase implements Database {
   }
 
   async write<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Promise<T> {
-    this.#assertUsable();
-    const result = this.#transaction(work);
-    committed?.(result);
-    this.#writes += 1;
+    const result = this.#commit(work, committed);
     await this.#nextFlush();
     return result;
+  }
+
+  writeBehind<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): Behind<T> {
+    const result = this.#commit(work, committed);
+    this.#behindTimer ??= setTimeout(() => void this.#nextFlush().catch(() => {}), behindMs).unref();
+    this.#behind ??= withoutComplaint(Promise.withResolvers<void>());
+    return { result, durable: this.#behind.promise };
+  }
+
+  async flushed(): Promise<void> {
+    this.#assertUsable();
+    await this.#nextFlush();
   }
 
   read<T>(work: (sql: DatabaseSync) => T): T {
@@ -55,10 +73,20 @@ export class WalDatabase implements Database {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#checkpointTimer);
     // Whoever wrote learns of a failed flush; closing goes on.
+    await Promise.allSettled([this.#behind === undefined ? undefined : this.#nextFlush()]);
     await Promise.allSettled([this.#running, this.#queued]);
     closeSync(this.#wal);
     this.#sql.close();
+  }
+
+  #commit<T>(work: (sql: DatabaseSync) => T, committed?: (result: T) => void): T {
+    this.#assertUsable();
+    const result = this.#transaction(work);
+    committed?.(result);
+    this.#writes += 1;
+    return result;
   }
 
   #transaction<T>(work: (sql: DatabaseSync) => T): T {
@@ -96,6 +124,17 @@ export class WalDatabase implements Database {
   async #queue(): Promise<void> {
     await this.#running?.catch(() => {});
     this.#queued = undefined;
+    clearTimeout(this.#behindTimer);
+    this.#behindTimer = undefined;
+    const behind = this.#behind;
+    this.#behind = undefined;
+    await this.#flushNow().then(behind?.resolve, (error: unknown) => {
+      behind?.reject(error);
+      throw error;
+    });
+  }
+
+  async #flushNow(): Promise<void> {
     // What the failed flush lost lies before our commit in the log, so that a later success would prove nothing.
     if (this.#failure !== undefined) throw this.#failure;
     await (this.#running = this.#sync());
@@ -111,10 +150,17 @@ export class WalDatabase implements Database {
       );
       throw this.#failure;
     }
-    if (this.#writes >= writesPerCheckpoint) setImmediate(() => this.#checkpoint());
+    this.#checkpointSoon();
   }
 
   /** Right after a flush, so that SQLite, which flushes the log first, has little left to wait for. */
+  #checkpointSoon(): void {
+    clearTimeout(this.#checkpointTimer);
+    if (this.#writes >= mostWrites) setImmediate(() => this.#checkpoint());
+    else if (this.#writes >= writesPerCheckpoint)
+      this.#checkpointTimer = setTimeout(() => this.#checkpoint(), quietMs).unref();
+  }
+
   #checkpoint(): void {
     if (this.#writes < writesPerCheckpoint || this.#failure !== undefined || this.#closed !== undefined)
       return;
@@ -131,4 +177,10 @@ export class WalDatabase implements Database {
     if (this.#closed !== undefined)
       throw errors.DATABASE_CLOSED(`${this.#path} is closed`, { details: { path: this.#path } });
   }
+}
+
+/** Who does not wait for it must not be told of a failure by the process's end. */
+function withoutComplaint(deferred: PromiseWithResolvers<void>): PromiseWithResolvers<void> {
+  deferred.promise.catch(() => {});
+  return deferred;
 }

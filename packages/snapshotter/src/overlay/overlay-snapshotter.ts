@@ -48,6 +48,8 @@ export interface OverlayParts {
 /** containerd's overlayfs semantics on numbered directories. A record exists only while its directory does. */
 export class OverlaySnapshotter implements Snapshotter {
   readonly #parts: OverlayParts;
+  /** Removed snapshots whose directories stay until the removal is on disk. */
+  readonly #leaving = new Map<number, Promise<void>>();
 
   constructor(parts: OverlayParts) {
     this.#parts = parts;
@@ -90,14 +92,15 @@ export class OverlaySnapshotter implements Snapshotter {
   }
 
   async remove({ key }: KeyRequest): Promise<void> {
-    const { store, directories, removals, asyncRemove } = this.#parts;
+    const { store, removals, asyncRemove } = this.#parts;
     const record = this.#require(key);
     if (store.hasChildren(record.id))
       throw errors.SNAPSHOT_HAS_CHILDREN(`cannot remove snapshot ${key}: other snapshots are made on it`);
-    await store.remove(record);
-    directories.forget(record.id);
-    removals.add(directories.of(record.id));
-    if (!asyncRemove) await removals.settled();
+    const leaving = this.#leave(record.id, store.remove(record));
+    if (asyncRemove) return;
+    await store.flushed();
+    await leaving;
+    await removals.settled();
   }
 
   async stat({ key }: KeyRequest): Promise<SnapshotInfo> {
@@ -131,7 +134,8 @@ export class OverlaySnapshotter implements Snapshotter {
 
   async cleanup(): Promise<void> {
     const { store, directories, removals } = this.#parts;
-    store.assertOpen();
+    await store.flushed();
+    await Promise.all(this.#leaving.values());
     await directories.dropSpare();
     await this.#sweep();
     await removals.settled();
@@ -154,12 +158,28 @@ export class OverlaySnapshotter implements Snapshotter {
       );
   }
 
+  /** Deletes the directory once the record is gone for good. */
+  #leave(id: number, durable: Promise<void>): Promise<void> {
+    const { directories, removals } = this.#parts;
+    directories.forget(id);
+    const leaving = durable
+      .then(
+        () => removals.add(directories.of(id)),
+        // The disk is in trouble, which the next write tells; the directory may still be needed.
+        () => {},
+      )
+      .finally(() => this.#leaving.delete(id));
+    this.#leaving.set(id, leaving);
+    return leaving;
+  }
+
   /** Hands orphans to removal; returns the ids of all directories. */
   async #sweep(): Promise<readonly number[]> {
     const { store, directories, removals } = this.#parts;
     const ids = await directories.list();
     for (const id of ids)
-      if (store.byId(id) === undefined && !directories.isMaking(id)) removals.add(directories.of(id));
+      if (store.byId(id) === undefined && !directories.isMaking(id) && !this.#leaving.has(id))
+        removals.add(directories.of(id));
     return ids;
   }
 

@@ -19,8 +19,8 @@ const updateRow = `UPDATE snapshots SET name = :name, parent = :parent, kind = :
 const measureRow = `UPDATE snapshots SET size = :size, inodes = :inodes WHERE id = :id AND kind = 'committed'`;
 
 /**
- * The records of all snapshots. Reads come from memory; every change is one transaction that is visible at once
- * and acknowledged when it is on disk. Methods that change something check nothing: callers do, in the same turn
+ * The records of all snapshots. Reads come from memory; every change is one transaction that is visible at once,
+ * and all but removals are acknowledged when they are on disk. Methods that change something check nothing: callers do, in the same turn
  * of the event loop.
  */
 export class SnapshotStore implements AsyncDisposable {
@@ -90,12 +90,22 @@ export class SnapshotStore implements AsyncDisposable {
     );
   }
 
-  async remove(record: SnapshotRecord): Promise<void> {
+  /**
+   * Drops a record at once and gives when that is on disk. A power cut before may bring it back, which whoever
+   * removed it finds out and removes it again.
+   */
+  remove(record: SnapshotRecord): Promise<void> {
     this.assertOpen();
-    await this.#database.write(
+    return this.#database.writeBehind(
       () => void this.#statements.remove.run(record.id),
       () => this.#drop(record),
-    );
+    ).durable;
+  }
+
+  /** Resolves when every change so far is on disk. */
+  async flushed(): Promise<void> {
+    this.assertOpen();
+    await this.#database.flushed();
   }
 
   /** Stores what a committed snapshot uses; nothing happens if it is gone. */
