@@ -42,4 +42,4 @@ export {
   type XattrTarget,
 } from "./xattr.ts";
 export { BackgroundSha256 } from "./sha256.ts";
-export { ZstdContext, type ZstdTuning } from "./zstd.ts";
+export { ZstdContext, ZstdReader, type ZstdTuning } from "./zstd.ts";

@@ -9,6 +9,11 @@ const compress = libcFunction(
   "size_t ZSTD_compress2(uintptr_t context, void *to, size_t room, void *from, size_t size)",
 );
 const bound = libcFunction("size_t ZSTD_compressBound(size_t size)");
+const createReader = libcFunction("uintptr_t ZSTD_createDCtx(void)");
+const freeReader = libcFunction("size_t ZSTD_freeDCtx(uintptr_t context)");
+const decompress = libcFunction(
+  "size_t ZSTD_decompressDCtx(uintptr_t context, void *to, size_t room, void *from, size_t size)",
+);
 
 /** zstd.h: stable numbers. */
 const parameters = {
@@ -66,5 +71,38 @@ export class ZstdContext implements Disposable {
 
   [Symbol.dispose](): void {
     free.sync("zstd", this.#context);
+  }
+}
+
+/**
+ * A decompression context of the zstd library inside of Node, for whole frames: unlike node:zlib it writes straight
+ * into the caller's memory and needs no window of its own.
+ */
+export class ZstdReader implements Disposable {
+  readonly #context: number;
+
+  private constructor(context: number) {
+    this.#context = context;
+  }
+
+  /** Undefined when this Node does not export its zstd. */
+  static create(): ZstdReader | undefined {
+    if (![createReader, freeReader, decompress].every(isThere)) return undefined;
+    return new ZstdReader(createReader.sync("zstd"));
+  }
+
+  /**
+   * Decompresses one frame on a thread of libuv's pool and gives how many bytes that were. Both buffers and this
+   * context are in use until then. Rejects when the frame is damaged or has more than `to` has room for.
+   */
+  async decompress(from: Buffer, to: Buffer): Promise<number> {
+    const size = await decompress.async("zstd", this.#context, to, to.length, from, from.length);
+    // Errors are numbers below zero, seen as unsigned ones.
+    if (size > to.length) throw new RangeError("zstd cannot decompress the frame");
+    return size;
+  }
+
+  [Symbol.dispose](): void {
+    freeReader.sync("zstd", this.#context);
   }
 }

@@ -1,21 +1,26 @@
 import { createHash } from "node:crypto";
 import { read } from "node:fs";
 import { promisify } from "node:util";
-import { zstdDecompress } from "node:zlib";
 import { linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { BlobDescriptor } from "./blob-descriptor.ts";
+import { FrameDecompressor, type UnpackedFrame } from "./frame-decompressor.ts";
 import { plainFrames, type FrameFormat } from "./frame-format.ts";
 import type { WrittenBlob } from "./frame-writer.ts";
 
 const readFile = promisify(read);
-const decompress = promisify(zstdDecompress);
 
 /** Frames decompressed ahead of the reader. */
 const ahead = 2;
 const chunkSize = 4 * 1024 * 1024;
-/** The least that node:zlib takes. */
-const smallestChunk = 64;
+
+export interface FrameOptions {
+  /**
+   * Uses the memory of a frame again when the second one after it is asked for: the caller keeps nothing of it. Spares
+   * the kernel from giving out new memory for every frame.
+   */
+  readonly reuse?: boolean;
+}
 
 /**
  * Reads and decompresses a blob of an open file and checks all that is known of it. The caller must read to the
@@ -26,10 +31,11 @@ export async function* readFrames(
   fd: number,
   expected: WrittenBlob,
   format: FrameFormat = plainFrames,
+  options: FrameOptions = {},
 ): AsyncGenerator<Buffer, void> {
   const raw = new linux.BackgroundSha256();
   let [rawSize, hashed] = [0, Promise.resolve()];
-  for await (const frame of readStoredFrames(fd, expected, format)) {
+  for await (const frame of readStoredFrames(fd, expected, format, options)) {
     rawSize += frame.length;
     if (rawSize > expected.rawSize)
       throw errors.ARCHIVE_CORRUPT(`archive is longer than the recorded ${expected.rawSize} bytes`);
@@ -53,26 +59,32 @@ export async function* readStoredFrames(
   fd: number,
   expected: Expected,
   format: FrameFormat = plainFrames,
+  { reuse = false }: FrameOptions = {},
 ): AsyncGenerator<Buffer, void> {
-  const queue: Promise<Buffer>[] = [];
-  for await (const stored of storedFrames(fd, expected, format)) {
-    const frame = unpackFrame(stored);
-    frame.catch(() => {});
-    queue.push(frame);
-    if (queue.length > ahead) yield (await queue.shift()) ?? Buffer.alloc(0);
+  const decompressor = new FrameDecompressor();
+  const queue: Promise<UnpackedFrame>[] = [];
+  let last: UnpackedFrame | undefined;
+  const next = async (): Promise<UnpackedFrame | undefined> => {
+    const frame = await queue.shift();
+    if (reuse) last?.release();
+    last = frame;
+    return frame;
+  };
+  try {
+    for await (const { bytes, rawLength } of storedFrames(fd, expected, format)) {
+      const frame = decompressor.unpack(bytes, rawLength);
+      // Handled where it is awaited; until then it must not end the process.
+      frame.catch(() => {});
+      queue.push(frame);
+      if (queue.length <= ahead) continue;
+      const unpacked = await next();
+      if (unpacked !== undefined) yield unpacked.bytes;
+    }
+    for (let frame = await next(); frame !== undefined; frame = await next()) yield frame.bytes;
+  } finally {
+    await Promise.allSettled(queue);
+    decompressor[Symbol.dispose]();
   }
-  for (let frame = queue.shift(); frame !== undefined; frame = queue.shift()) yield await frame;
-}
-
-async function unpackFrame({ bytes, rawLength }: StoredFrame): Promise<Buffer> {
-  const room = Math.max(rawLength, 1);
-  // One piece of output: the usual 16 KiB would be joined in the end.
-  const options = { maxOutputLength: room, chunkSize: Math.max(room, smallestChunk) };
-  const raw = await decompress(bytes, options).catch((error: unknown) => {
-    throw errors.ARCHIVE_CORRUPT("archive holds a frame that does not decompress", { cause: error });
-  });
-  if (raw.length === rawLength) return raw;
-  throw errors.ARCHIVE_CORRUPT(`archive holds a frame of ${raw.length} bytes that claims ${rawLength}`);
 }
 
 /** Compares an open file with what it should be. Throws `ARCHIVE_CORRUPT`. */
@@ -106,15 +118,16 @@ async function* storedFrames(
   expected: Expected,
   format: FrameFormat,
 ): AsyncGenerator<StoredFrame, void> {
-  const stored = createHash("sha256");
+  const stored = new linux.BackgroundSha256();
   const taken = { frames: 0, stored: 0, raw: 0 };
-  let size = 0;
+  let [size, hashed] = [0, Promise.resolve()];
   let pending = Buffer.alloc(0);
   for (;;) {
     const { bytesRead, buffer } = await readFile(fd, Buffer.allocUnsafe(chunkSize), 0, chunkSize, size);
     if (bytesRead === 0) break;
     const chunk = buffer.subarray(0, bytesRead);
-    stored.update(chunk);
+    await hashed;
+    hashed = stored.update(chunk);
     size += bytesRead;
     if (size > expected.size) break;
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
@@ -129,6 +142,6 @@ async function* storedFrames(
       pending = pending.subarray(length);
     }
   }
-  compare({ digest: `sha256:${stored.digest("hex")}`, size }, expected);
+  compare({ digest: `sha256:${await stored.digest()}`, size }, expected);
   if (pending.length > 0) throw errors.ARCHIVE_CORRUPT("archive ends inside a frame");
 }

@@ -135,7 +135,7 @@ export async function unpackFile(request: UnpackRequest): Promise<void> {
   makeEmpty(target);
   const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const bytes = new ByteReader(readFrames(fd, layer, formats.layer));
+    const bytes = new ByteReader(readFrames(fd, layer, formats.layer, { reuse: true }));
     const entries = await extractLayer(new TarReader(bytes), target, { overlay, mostEntries: layer.entries });
     if (entries !== layer.entries)
       throw errors.ARCHIVE_CORRUPT(`archive holds ${entries} entries, expected ${layer.entries}`);
