@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly untilReady?: boolean;
   /** Which containers are backed up; none when absent. */
   readonly policy?: "none" | "all";
+  /** Further keys of the table `[backup]`, whose values are texts. */
+  readonly backup?: Readonly<Record<string, string>>;
   /** Folder of the posix store; one in the agent's folder when absent. */
   readonly store?: string;
   /** Folder that the shipped programs are or will be bundled into; the agent's when absent. */
@@ -65,7 +67,7 @@ export async function startAgent(options: AgentOptions): Promise<ServerProcess> 
 }
 
 const configuration = (
-  { folder, containerd, policy = "none", store = join(folder, "store") }: AgentOptions,
+  { folder, containerd, policy = "none", backup = {}, store = join(folder, "store") }: AgentOptions,
   metrics: string,
 ): string => `version = 1
 root = "${join(folder, "agent")}"
@@ -82,7 +84,9 @@ socket = "${agentPaths(folder).socket}"
 root = "${agentPaths(folder).snapshots}"
 [backup]
 default-policy = "${policy}"
-[backup.store]
+${Object.entries(backup)
+  .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+  .join("")}[backup.store]
 type = "posix"
 path = "${store}"
 `;

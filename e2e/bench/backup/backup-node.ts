@@ -36,7 +36,7 @@ export interface MadeContainer {
 
 export type BackupNodeOptions = Pick<
   AgentOptions,
-  "folder" | "store" | "programs" | "nodeArguments" | "environment"
+  "folder" | "store" | "programs" | "nodeArguments" | "environment" | "backup"
 > & {
   /** The containerd that holds the records. */
   readonly containerd: PrivateContainerd;
@@ -106,7 +106,7 @@ export async function startBackupNode({
       for (;;) {
         const { counts } = await adminClient.getStatus({});
         if (counts?.backupsPending === 0n) return;
-        await sleep(50);
+        await sleep(10);
       }
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

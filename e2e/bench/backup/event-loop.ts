@@ -18,7 +18,7 @@ export interface LoopReport {
 
 const limitMs = 10;
 const workers = 16;
-const loadMs = 30_000;
+const loadMs = 12_000;
 const quickLoadMs = 5000;
 const churners = 3;
 

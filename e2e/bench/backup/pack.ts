@@ -11,6 +11,7 @@ import { sizesOf } from "./sizes.ts";
 interface Material {
   readonly name: string;
   readonly grow: (folder: string) => void;
+  readonly rounds: number;
 }
 
 /** What was packed, and how large the result is. */
@@ -23,24 +24,27 @@ const memoryLimit = 300;
 
 /** From the removal of a container to its backup in the posix store, against tar and zstd at the same priority. */
 export async function* pack(context: BenchmarkContext): AsyncIterable<Row> {
-  const { tree, file } = sizesOf(context);
+  const { tree, file, rounds, fileRounds } = sizesOf(context);
   await using folder = await temporaryFolder("bench");
   await using containerd = await recordKeeper(folder.path);
   await using node = await startBackupNode({ containerd, folder: join(folder.path, "n") });
   const materials: readonly Material[] = [
-    { name: `${tree.files} files`, grow: (path) => void growTree(path, tree) },
-    { name: "one large file", grow: (path) => growFile(join(path, "file"), { seed: 2, bytes: file }) },
+    { name: `${tree.files} files`, grow: (path) => void growTree(path, tree), rounds },
+    {
+      name: "one large file",
+      grow: (path) => growFile(join(path, "file"), { seed: 2, bytes: file }),
+      rounds: fileRounds,
+    },
   ];
   for (const material of materials) yield* packOne(material, node, folder.path, context);
 }
 
 async function* packOne(
-  { name, grow }: Material,
+  { name, grow, rounds }: Material,
   node: BackupNode,
   folder: string,
   context: BenchmarkContext,
 ): AsyncIterable<Row> {
-  const { rounds } = sizesOf(context);
   const twin = join(folder, "twin");
   await mkdir(twin);
   grow(twin);

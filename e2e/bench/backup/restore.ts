@@ -12,6 +12,8 @@ import {
   type BackupNodeOptions,
 } from "./backup-node.ts";
 import { costsOfAgent, costsOfScript, type Costs } from "../process-costs.ts";
+import { erofsMounts } from "./erofs.ts";
+import { restored, timeMounts } from "./restored.ts";
 import { sizesOf } from "./sizes.ts";
 
 const prefetchedLimitMs = 50;
@@ -72,6 +74,7 @@ export async function* restore(context: BenchmarkContext): AsyncIterable<Row> {
     }
     await rm(join(folder.path, name), { recursive: true });
   }
+  yield* erofsMounts({ at, backup, context });
   const compare = (of: (costs: Costs) => number) => ({
     value: median(results.map(({ aeon }) => of(aeon))),
     peer: median(results.map(({ peer }) => of(peer))),
@@ -100,26 +103,13 @@ async function extractWithTar(archive: string, folder: string): Promise<Costs> {
   return costs;
 }
 
-/** A new container that is to start with a backup's files. */
-async function restored(node: BackupNode, backup: string, name: string) {
-  const container = await node.create(name);
-  await node.admin.requestRestore({ backupId: backup, namespace: "default", containerId: container.id });
-  return container;
-}
-
 async function* prefetchedMounts(
   node: BackupNode,
   backup: string,
   { progress }: BenchmarkContext,
 ): AsyncIterable<Row> {
   progress("Mounts with the layers there already");
-  const times: number[] = [];
-  for (let count = 0; count < prefetchedStarts; count += 1) {
-    const container = await restored(node, backup, "prefetched");
-    const from = performance.now();
-    await node.mounts(container);
-    times.push(performance.now() - from);
-  }
+  const times = await timeMounts(node, backup, prefetchedStarts);
   yield row({
     name: "Mounts of a restored container, prefetched, p50",
     unit: "ms",
