@@ -22,6 +22,8 @@ export class BackupMetrics {
   readonly #uploadedBytes;
   readonly #depth;
   readonly #nextRetry;
+  readonly #scrubbedBytes;
+  readonly #damaged;
 
   constructor(metrics: Metrics) {
     this.#captures = metrics.counter({
@@ -92,6 +94,22 @@ export class BackupMetrics {
       name: "backup_next_retry_seconds",
       help: "Time until the first failed backup is tried again; 0 when none waits.",
     });
+    this.#scrubbedBytes = metrics.counter({
+      name: "backup_scrubbed_bytes_total",
+      help: "Bytes of whole layers that were read again from the store and compared.",
+    });
+    this.#damaged = metrics.gauge({
+      name: "backup_damaged",
+      help: "Faults of stored backups that this node's last reading of the whole store found.",
+    });
+  }
+
+  scrubbed(bytes: number): void {
+    this.#scrubbedBytes.inc(bytes);
+  }
+
+  damaged(count: number): void {
+    this.#damaged.set(count);
   }
 
   phase({ from, to }: PhaseChange, seconds: number | undefined): void {

@@ -3,6 +3,7 @@ import type { Backup } from "./backup.ts";
 import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { DrainCall, DrainSummary } from "./capture/drain.ts";
 import type { PhaseChange } from "./queue/phases.ts";
+import type { RemoveOptions } from "./store/backup-store.ts";
 import type { ChainKey } from "./store/chain.ts";
 import type { RetentionRules } from "./store/retention.ts";
 import type { Restore } from "./records/restore-records.ts";
@@ -57,9 +58,9 @@ export interface BackupService {
   restores(signal: AbortSignal): Promise<readonly Restore[]>;
   /**
    * Forgets a stored backup; later ones that build on it stay whole. Rejects with `BACKUP_NOT_FOUND`,
-   * `BACKUP_NOT_STORED`, `BACKUP_PINNED`, or `BACKUP_IN_USE` while a container of any node runs on it.
+   * `BACKUP_NOT_STORED`, `BACKUP_PINNED`, or, unless forced, `BACKUP_IN_USE` while a container of any node runs on it.
    */
-  remove(id: BackupId, signal: AbortSignal): Promise<void>;
+  remove(id: BackupId, signal: AbortSignal, options?: RemoveOptions): Promise<void>;
   /** Resolves when every backup is stored and its staged copy deleted. */
   settled(signal: AbortSignal): Promise<void>;
   /** Deletes unpacked layers that no container uses and none has used for the given time; gives their number. */

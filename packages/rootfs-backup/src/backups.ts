@@ -24,7 +24,7 @@ import type { ChainKey } from "./store/chain.ts";
 import { inUse } from "./store/holds.ts";
 import { within } from "./restore/within.ts";
 import type { RetentionRules } from "./store/retention.ts";
-import type { BackupStore } from "./store/backup-store.ts";
+import type { BackupStore, RemoveOptions } from "./store/backup-store.ts";
 
 export interface BackupsOptions {
   readonly records: BackupRecords;
@@ -190,7 +190,7 @@ export class Backups implements BackupService {
     return this.#options.restores.list();
   }
 
-  async remove(id: BackupId, signal: AbortSignal): Promise<void> {
+  async remove(id: BackupId, signal: AbortSignal, options: RemoveOptions = {}): Promise<void> {
     const { records, bindings, holder, store } = this.#options;
     const { state, tenant } = await this.#found(id, signal);
     if (state !== "stored")
@@ -200,17 +200,17 @@ export class Backups implements BackupService {
         `the staged copy of backup ${id} is still there, so it cannot be removed`,
       );
     const snapshots = bindings.standingOn(id);
-    if (snapshots.length > 0) throw inUse(id, hostname(), snapshots);
+    if (snapshots.length > 0 && options.force !== true) throw inUse(id, hostname(), snapshots);
     // The store may not know yet that a container is gone.
     await within(signal, holder.flush());
-    await store.assertRemovable(id, tenant, signal);
+    await store.assertRemovable(id, tenant, signal, options);
     // In this order: a record must not promise what the store has no longer. Cut off between the two, the store
     // still lists the backup and it can be removed again.
     if (!(await records.remove(id)))
       throw errors.BACKUP_NOT_STORED(
         `a backup that stands on ${id} is not stored yet, so ${id} cannot be removed`,
       );
-    await store.removeBackup(id, signal);
+    await store.removeBackup(id, signal, options);
     this.#options.phases.forget(id);
     this.changed(id);
   }

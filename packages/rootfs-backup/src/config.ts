@@ -211,6 +211,27 @@ export const backupConfig = v.strictObject({
     }),
     {},
   ),
+  scrub: v.optional(
+    v.strictObject({
+      interval: v.optional(
+        v.pipe(
+          duration(),
+          v.description(
+            "how often everything in the store is read again and compared, by one of the nodes that use it, such as 30d; damage is logged, counted and shown as the health of the store; never if absent",
+          ),
+        ),
+      ),
+      bandwidth: v.optional(
+        v.pipe(
+          byteSize(),
+          v.check((bytes) => bytes >= leastBandwidth, "Expected 256KiB or more"),
+          v.description("bytes per second that are read for this at most"),
+        ),
+        "16MiB",
+      ),
+    }),
+    {},
+  ),
   store: v.optional(v.variant("type", [posixStoreConfig, s3Config]), { type: "posix" }),
 });
 

@@ -67,7 +67,7 @@ export const errors = defineErrors({
     code: "failed-precondition",
     when: "A backup was to be removed that a container of this or another node runs on.",
     remedy:
-      "Remove it when the containers that the message names are gone; a node that was lost is forgotten after `backup.retention.hold`.",
+      "Remove it when the containers that the message names are gone; a node that was lost is forgotten after `backup.retention.hold`. `aeonctl backup rm --force` removes it all the same: the containers go on, but nothing can be restored from it any more.",
   },
   LAYER_MISSING: {
     code: "unavailable",

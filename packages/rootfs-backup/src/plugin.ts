@@ -60,6 +60,7 @@ import { Squasher } from "./restore/squasher.ts";
 import { openObjects, storeTable } from "./objects/open-objects.ts";
 import { chainOf } from "./store/chain-of.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
+import type { BackupStore } from "./store/backup-store.ts";
 import { backupStore } from "./store/object-backup-store.ts";
 import { retentionRules } from "./store/retention-rules.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
@@ -340,6 +341,7 @@ async function start(
     }),
   );
   life.every(housekeepingIntervalMs, () => housekeeping.start());
+  await startScrubber({ context, life, store, worker, metrics });
   life.use(
     new Scheduler({
       registry,
@@ -353,6 +355,38 @@ async function start(
   queue.poke();
   holder.poke();
   return life.keep();
+}
+
+interface ScrubParts {
+  readonly context: PluginContext<BackupConfig>;
+  readonly life: PartialLifetime;
+  readonly store: BackupStore;
+  readonly worker: ArchiveWorker;
+  readonly metrics: BackupMetrics;
+}
+
+/** Loaded only where the store is to be read again. */
+async function startScrubber({ context, life, store, worker, metrics }: ScrubParts): Promise<void> {
+  const { config, root, log } = context;
+  const { interval, bandwidth } = config.scrub;
+  if (interval === undefined) return;
+  const { Scrubber } = await import("./store/scrub/scrubber.ts");
+  const { Findings } = await import("./store/scrub/findings.ts");
+  const scrubber = life.use(
+    new Scrubber({
+      store,
+      table: storeTable(config.store, root),
+      worker,
+      findings: await Findings.open(join(root, "scrub.json")),
+      intervalMs: interval,
+      bandwidth,
+      log,
+      onRead: (bytes) => metrics.scrubbed(bytes),
+      onFindings: (count) => metrics.damaged(count),
+    }),
+  );
+  context.health("stored-backups", () => scrubber.health());
+  life.every(Math.min(interval, housekeepingIntervalMs), () => scrubber.start());
 }
 
 /** Ends what was started when the rest of the start fails. */

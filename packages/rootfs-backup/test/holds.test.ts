@@ -60,6 +60,35 @@ test("what a container of any node runs on is not removed, nor its data", { time
   expect((await second.chain(next)).map(({ digest }) => digest)).toContain(layer.digest);
 });
 
+test(
+  "who insists removes what a container runs on, which loses nothing by that",
+  { timeout: 120_000 },
+  async () => {
+    using dir = scratch();
+    const config = { store: { path: dir.at("store") } } as const;
+    await using first = await startNode({ root: dir.at("first"), config });
+    await using second = await startNode({ root: dir.at("second"), config });
+    await using store = open(dir);
+    const { backup } = await cycle(first, dir, { id: "one", from: undefined, script: "echo 1 > a" });
+    const restored = await runOn(second, dir, backup, "two");
+    await store.pin(backup, "evidence", signal);
+    const pinned = { reason: "BACKUP_PINNED" };
+    await expect(second.backups.remove(backup, signal, { force: true })).rejects.toMatchObject(pinned);
+    await store.unpin(backup, signal);
+    await expect(second.backups.remove(backup, signal)).rejects.toMatchObject({ reason: "BACKUP_IN_USE" });
+    await second.backups.remove(backup, signal, { force: true });
+    expect(await store.hasBackup(backup, "default", signal)).toBe(false);
+    await expect(runOn(first, dir, backup, "late")).rejects.toMatchObject({ reason: "RESTORE_FAILED" });
+    // The node's hold keeps the data, also after its layers were unpacked anew.
+    age(dir, 3 * day, (path) => !path.includes("/holds/"));
+    await store.sweep({ signal });
+    const next = await removeContainer(second, restored);
+    if (next === undefined) throw new Error("no backup");
+    const again = await runOn(first, dir, next, "three");
+    expect(difference(restored.after, again.before)).toEqual([]);
+  },
+);
+
 test("what nobody runs on any more can be removed, on all nodes", { timeout: 120_000 }, async () => {
   using dir = scratch();
   const config = { store: { path: dir.at("store") } } as const;

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { ownSnapshotPrefix, silentLogger, type Snapshotter } from "@aeon/core";
+import { containerId, ownSnapshotPrefix, silentLogger, snapshotKey, type Snapshotter } from "@aeon/core";
 import { openOverlaySnapshotter } from "@aeon/snapshotter";
 import { describeTree, difference } from "@aeon/testkit";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { packFile, type StoredLayer } from "../src/index.ts";
 import { layerId } from "../src/restore/layer-name.ts";
 import { LayerCache } from "../src/restore/layer-cache.ts";
@@ -13,7 +13,8 @@ import type { RestoredLayers } from "../src/restore/restored-layers.ts";
 import { Room } from "../src/restore/room.ts";
 import { SnapshotLayers } from "../src/restore/snapshot-layers.ts";
 import { ArchiveWorker } from "../src/worker/archive-worker.ts";
-import { call } from "./node.ts";
+import { cycle, enabled, removeContainer, runContainer, type Ran } from "./containers.ts";
+import { call, space, startNode } from "./node.ts";
 import { scratch, shell, type Scratch } from "./scratch.ts";
 
 interface Home extends AsyncDisposable {
@@ -182,3 +183,52 @@ test.for(kinds)("a disk that fills up meanwhile leaves nothing behind (%s)", asy
     execFileSync("umount", [dir.at("small")]);
   }
 });
+
+test(
+  "layers that an earlier version named by their digests stay under containers, and go after them",
+  { timeout: 60_000 },
+  async () => {
+    using dir = scratch();
+    const root = dir.at("node");
+    const names: string[] = [];
+    let two: Ran;
+    {
+      await using node = await startNode({ root });
+      const { backup } = await cycle(node, dir, { id: "one", from: undefined, script: "echo 1 > a" });
+      const request = { backupId: backup, namespace: space, containerId: containerId("two") };
+      await node.backups.requestRestore(request, call.signal);
+      two = await runContainer(node, dir, { id: "two", labels: enabled, script: "echo 2 > b" });
+      for (const { digest } of await node.chain(backup)) names.push(digest.slice("sha256:".length));
+    }
+    const [name = ""] = names;
+    const key = snapshotKey(`${ownSnapshotPrefix}${name}`);
+    {
+      // As that version left them: one among the snapshots, one in the cache.
+      await using backend = await openOverlaySnapshotter({ root: join(root, "snapshots") });
+      const temporary = snapshotKey(`${key}/tmp-1`);
+      await backend.prepare({ key: temporary, labels: {} }, call);
+      await backend.commit({ name: key, key: temporary, labels: {} }, call);
+      mkdirSync(join(root, "backup/layers", name, "fs"), { recursive: true });
+    }
+    const left = async (): Promise<readonly string[]> => {
+      await using backend = await openOverlaySnapshotter({ root: join(root, "snapshots") });
+      const infos = await Array.fromAsync(await backend.list({ filters: [] }, call));
+      return [
+        ...infos.filter((info) => info.name === key).map(() => "snapshot"),
+        ...readdirSync(join(root, "backup/layers")).filter((each) => each === name),
+      ];
+    };
+    {
+      await using node = await startNode({ root });
+      await node.backups.sweepLayers(-1000);
+    }
+    expect(await left()).toEqual(["snapshot", name]);
+    {
+      await using node = await startNode({ root });
+      await removeContainer(node, two);
+      await node.backups.settled(call.signal);
+      await vi.waitUntil(async () => (await node.backups.sweepLayers(-1000)) > 0, 30_000);
+    }
+    expect(await left()).toEqual([]);
+  },
+);

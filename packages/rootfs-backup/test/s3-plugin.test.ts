@@ -29,31 +29,50 @@ const store = (changes: object = {}): NonNullable<NodeOptions["config"]>["store"
   ...changes,
 });
 
-test("a container's files go on from node to node through a bucket", { timeout: 120_000 }, async () => {
-  using dir = scratch();
-  const differences: string[][] = [];
-  let after: ReadonlyMap<string, string> | undefined;
-  let id: string | undefined;
-  for (let cycle = 0; cycle < 3; cycle += 1) {
-    // Another node knows nothing but the bucket.
-    await using node = await startNode({ root: dir.at(`node-${cycle}`), config: { store: store() } });
-    const parent = await makeImage(node, dir);
-    const name = `container-${cycle}`;
-    if (id !== undefined)
-      await node.backups.requestRestore(
-        { backupId: parseBackupId(id), namespace: space, containerId: containerId(name) },
-        call.signal,
-      );
-    const big = `dd if=/dev/urandom of=big-${cycle} bs=1M count=12 status=none`;
-    const ran = await runContainer(node, dir, { id: name, parent, script: `${mess(cycle)}\n${big}` });
-    differences.push(after === undefined ? [] : difference(after, ran.before));
-    after = ran.after;
-    id = await removeContainer(node, ran);
-    expect(readdirSync(dir.at(`node-${cycle}/backup/staging`))).toEqual([]);
-    expect(filesBelow(dir.at(`node-${cycle}/backup/spool`))).toEqual([]);
-  }
-  expect(differences).toEqual([[], [], []]);
-});
+test(
+  "a container's files go back and forth between two nodes through a bucket",
+  { timeout: 180_000 },
+  async () => {
+    using dir = scratch();
+    const differences: string[][] = [];
+    const chains: number[] = [];
+    let after: ReadonlyMap<string, string> | undefined;
+    let id: string | undefined;
+    // Each knows nothing of what the other did but what is in the bucket.
+    const config = { store: store() };
+    await using first = await startNode({ root: dir.at("node-0"), config });
+    await using second = await startNode({ root: dir.at("node-1"), config });
+    const nodes = [
+      { node: first, parent: await makeImage(first, dir) },
+      { node: second, parent: await makeImage(second, dir) },
+    ];
+    for (let cycle = 0; cycle < 5; cycle += 1) {
+      const { node, parent } = nodes[cycle % 2] ?? {};
+      if (node === undefined || parent === undefined) throw new Error("there are two nodes");
+      const name = `container-${cycle}`;
+      if (id !== undefined)
+        await node.backups.requestRestore(
+          { backupId: parseBackupId(id), namespace: space, containerId: containerId(name) },
+          call.signal,
+        );
+      const big = `dd if=/dev/urandom of=big-${cycle} bs=1M count=12 status=none`;
+      const ran = await runContainer(node, dir, { id: name, parent, script: `${mess(cycle)}\n${big}` });
+      const from = id;
+      differences.push(after === undefined ? [] : difference(after, ran.before));
+      after = ran.after;
+      id = await removeContainer(node, ran);
+      if (id === undefined) throw new Error("no backup was made");
+      const { parent: recorded } = await node.backups.get(parseBackupId(id), call.signal);
+      expect(recorded).toBe(from);
+      chains.push((await node.chain(parseBackupId(id))).length);
+      await node.backups.settled(call.signal);
+      expect(readdirSync(dir.at(`node-${cycle % 2}/backup/staging`))).toEqual([]);
+      expect(filesBelow(dir.at(`node-${cycle % 2}/backup/spool`))).toEqual([]);
+    }
+    expect(differences).toEqual([[], [], [], [], []]);
+    expect(chains).toEqual([1, 2, 3, 4, 5]);
+  },
+);
 
 test(
   "what was captured while the bucket was out of reach is stored later",

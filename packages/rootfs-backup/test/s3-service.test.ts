@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import dns from "node:dns";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "@aeon/core";
 import { Client } from "minio";
 import * as v from "valibot";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { ObjectStore } from "../src/objects/object-store.ts";
 import { openS3 } from "../src/objects/s3/open-s3.ts";
 import { s3Config } from "../src/objects/s3/s3-config.ts";
@@ -133,6 +134,45 @@ test("TLS with a certificate of one's own, and encryption by a key of the servic
   expect((await store.read("encrypted/small", { signal }))?.bytes.toString()).toBe("small");
 });
 
+test("the bucket as a host name over TLS, with keys from a mounted Secret", async () => {
+  // As kubelet mounts it: files are links through a folder that is exchanged whole.
+  const secret = join(bucket.folder, "secret");
+  const data = join(secret, "..2026");
+  mkdirSync(data, { recursive: true });
+  writeFileSync(join(data, "access-key"), `${bucket.gateway.accessKey}\n`);
+  writeFileSync(join(data, "secret-key"), bucket.gateway.secretKey);
+  symlinkSync("..2026", join(secret, "..data"));
+  for (const name of ["access-key", "secret-key"]) symlinkSync(join("..data", name), join(secret, name));
+  // Everything below localhost is this host (RFC 6761), but not every resolver knows.
+  const asked = new Set<string>();
+  const resolve = dns.lookup;
+  using lookup = vi.spyOn(dns, "lookup").mockImplementation(((name: string, ...rest: [never, never]) => {
+    asked.add(name);
+    return resolve(name.endsWith(".localhost") ? "127.0.0.1" : name, ...rest);
+  }) as typeof dns.lookup);
+  const { port } = new URL(bucket.gateway.tlsEndpoint);
+  await using store = await opened({
+    endpoint: `https://s3.localhost:${port}`,
+    "path-style": false,
+    "credentials-file": secret,
+    "ca-file": bucket.gateway.caFile,
+    prefix: "by-host",
+    "part-size": "5MiB",
+  });
+  const bytes = randomBytes(11 << 20);
+  await store.upload("t/blob", await spooled(store, bytes), { size: bytes.length, signal });
+  expect(await store.create("t/small", Buffer.from("small"), signal)).toBe(true);
+  expect((await store.read("t/small", { signal }))?.bytes.toString()).toBe("small");
+  await using fetched = await store.fetch("t/blob", { size: bytes.length, signal });
+  expect(readFileSync(fetched.path).equals(bytes)).toBe(true);
+  const keys = (await Array.fromAsync(store.list("t/", signal))).map(({ key }) => key);
+  expect(keys.toSorted()).toEqual(["t/blob", "t/small"]);
+  expect([...asked]).toEqual([`${bucket.bucket}.s3.localhost`]);
+  expect(lookup).toHaveBeenCalled();
+  const stream = await foreign().getObject(bucket.bucket, "by-host/t/small");
+  expect(Buffer.concat(await stream.toArray()).toString()).toBe("small");
+});
+
 test("sweeps old uploads in parts of anybody below the prefix, and nothing else", async () => {
   const client = foreign();
   const begin = (key: string) => client.initiateNewMultipartUpload(bucket.bucket, key, {});
@@ -144,6 +184,9 @@ test("sweeps old uploads in parts of anybody below the prefix, and nothing else"
     (await client.listIncompleteUploads(bucket.bucket, prefix, true).toArray()).length;
   expect(await store.sweepUnfinished(3_600_000, signal)).toBe(0);
   expect(await unfinished("swept/")).toBe(2);
+  const listed = await Array.fromAsync(store.unfinished(-60_000, signal));
+  expect(listed.map(({ name }) => name)).toEqual(["swept/t/one", "swept/t/one"]);
+  expect(await Array.fromAsync(store.unfinished(3_600_000, signal))).toEqual([]);
   expect(await store.sweepUnfinished(-60_000, signal)).toBe(2);
   expect(await unfinished("swept/")).toBe(0);
   expect(await unfinished("elsewhere/")).toBe(1);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isAeonError, snapshotKey } from "@aeon/core";
 import { describeTree, difference, temporaryFolder } from "@aeon/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { enabledLabel } from "../src/index.ts";
+import { enabledLabel, onExitLabel } from "../src/index.ts";
 import type { Step } from "../src/capture/steps.ts";
 import { call } from "./node.ts";
 import { runPod, startKubeletView, within, type KubeletView } from "./pod.ts";
@@ -109,6 +109,36 @@ describe("the agent is killed while it starts a container on its predecessor's f
     },
   );
 });
+
+test(
+  "the agent is killed right after it took the layer of a container that ended",
+  { timeout: 120_000 },
+  async () => {
+    const labels = { [enabledLabel]: "true", [onExitLabel]: "capture" };
+    const setUp = await live("never");
+    const pod = await runPod(kubelet, "u-exit", labels);
+    await setUp[Symbol.asyncDispose]();
+    let first: string;
+    {
+      await using life = await live("settled");
+      first = await pod.start(0, "echo 0 > /zero; rm /etc/motd; sleep 1; exit 1");
+      expect(await life.ended).toBe("SIGKILL");
+    }
+    await using node = await serveNode({ root, containerd: address });
+    await untilReached();
+    const backups = async () =>
+      (await node.backups.list(call.signal)).filter(({ containerId }) => containerId === first);
+    await vi.waitFor(async () => expect(await backups()).toMatchObject([{ state: "stored" }]), within);
+    const second = await pod.start(1, wait);
+    expect(await pod.exec(second, "cat /zero; test ! -e /etc/motd")).toBe("0\n");
+    await pod.remove(first);
+    await node.backups.settled(call.signal);
+    expect(await backups()).toMatchObject([{ state: "stored", trigger: "exited", exit: { code: 1 } }]);
+    expect(await pod.exec(second, "cat /zero")).toBe("0\n");
+    await pod.remove(second);
+    await pod.stop();
+  },
+);
 
 describe("the agent is killed while it moves what a running container stands on", () => {
   test.for(["moved", "synced", "staged"] as const)("right after: %s", { timeout: 120_000 }, async (step) => {

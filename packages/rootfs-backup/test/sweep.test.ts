@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { text } from "node:stream/consumers";
 import { backupId, silentLogger } from "@aeon/core";
 import { expect, test } from "vitest";
 import { backupStore, posixObjects, type BackupStore, type StoredLayer } from "../src/index.ts";
+import type { DoomedObject } from "../src/store/doomed.ts";
 import { layout } from "../src/store/layout.ts";
 import { postIntent } from "../src/store/sweep-lease.ts";
 import { draftOf, layerOf, putLayer, type MadeBackup } from "./make-backup.ts";
@@ -59,6 +60,38 @@ test("deletes only what is old and unnamed, and shared layers stay", async () =>
   expect(await store.sweep({ signal })).toMatchObject({ blobs: 0, complete: true });
   expect(filesBelow(dir.at("store/t/default/removed"))).toEqual([]);
   expect(filesBelow(dir.at("store/t/default/sweeps"))).toEqual([]);
+});
+
+test("a dry run lists what a sweep then deletes, and changes nothing", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  const [, lost] = await publish(store, "one", ["shared", "lost"]);
+  await publish(store, "two", ["shared"], { parent: "one" });
+  await store.removeBackup(backupId("one"), signal);
+  const left = dir.at("store/tmp/dead-writer/write-1");
+  mkdirSync(join(left, ".."), { recursive: true });
+  writeFileSync(left, "unfinished");
+  age(dir, 30 * day);
+  const old = (Date.now() - 30 * day) / 1000;
+  utimesSync(left, old, old);
+  if (lost === undefined) throw new Error("no layer");
+  const before = filesBelow(dir.at("store"));
+  const doomed: DoomedObject[] = [];
+  const report = await store.sweep({ signal, dryRun: true, onDoomed: (object) => void doomed.push(object) });
+  expect(filesBelow(dir.at("store"))).toEqual(before);
+  const kinds = Object.groupBy(doomed, ({ kind }) => kind);
+  expect(kinds.manifest).toMatchObject([{ backup: "one" }]);
+  expect(kinds.config).toMatchObject([{ backup: "one" }]);
+  const data = [lost, lost.index, lost.toc].map(({ digest }) => layout.blob("default", digest));
+  expect(kinds.data?.map(({ key }) => key).toSorted()).toEqual(data.toSorted());
+  expect(kinds.note).toEqual([{ kind: "note", key: layout.removal("default", "one") }]);
+  expect(kinds.unfinished).toEqual([
+    { kind: "unfinished", key: "tmp/dead-writer/write-1", size: "unfinished".length },
+  ]);
+  expect(await store.sweep({ signal })).toEqual(report);
+  const after = new Set(filesBelow(dir.at("store")));
+  const gone = before.filter((file) => !after.has(file)).map((file) => relative(dir.at("store"), file));
+  expect(gone.toSorted()).toEqual(doomed.map(({ key }) => key).toSorted());
 });
 
 test("data of a removed backup stays for the grace, counted from its removal", async () => {
@@ -157,9 +190,9 @@ test("only one of several nodes tidies per interval", async () => {
   using dir = scratch();
   await using one = open(dir, "one");
   await using two = open(dir, "two");
-  const claims = await Promise.all([one, two, one, two].map((store) => store.claimSweep(60_000, signal)));
+  const claims = await Promise.all([one, two, one, two].map((store) => store.claim("sweep", 60_000, signal)));
   expect(claims.filter((claim) => claim !== undefined)).toHaveLength(1);
-  expect(await two.claimSweep(0, signal)).toBeDefined();
+  expect(await two.claim("sweep", 0, signal)).toBeDefined();
 });
 
 const seconds = Number(process.env["AEON_SWEEP_SECONDS"] ?? 8);

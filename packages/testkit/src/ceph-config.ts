@@ -62,7 +62,7 @@ osd pool default pg autoscale mode = off
 [client.rgw]
 rgw data = ${at("rgw")}
 rgw mime types file = ${join(root, "etc/mime.types")}
-rgw dns name = localhost
+rgw dns name = s3.localhost
 rgw frontends = ${frontends}
 rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing

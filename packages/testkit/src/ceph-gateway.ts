@@ -11,7 +11,7 @@ import { temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
 export interface CephGateway extends AsyncDisposable {
   /** Such as `http://127.0.0.1:41234`; the same after {@link start}. */
   readonly endpoint: string;
-  /** The same store over TLS, under `127.0.0.1`, `localhost` and `*.localhost`. */
+  /** The same store over TLS, under `127.0.0.1`, `localhost`, and `BUCKET.s3.localhost` with the bucket as a host name. */
   readonly tlsEndpoint: string;
   /** Certificate (PEM) that a client has to trust for {@link tlsEndpoint}. */
   readonly ca: string;

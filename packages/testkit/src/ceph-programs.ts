@@ -35,7 +35,7 @@ export class CephPrograms {
       ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(" "),
       ...flags({
         subj: "/CN=aeon test",
-        addext: "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:*.localhost",
+        addext: "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:s3.localhost,DNS:*.s3.localhost",
       }),
       ...flags({ keyout: join(this.folder, "key.pem"), out: this.caFile }),
     ]);

@@ -62,7 +62,7 @@ export async function deleteBackup(
   request: admin.DeleteBackupRequest,
   signal: AbortSignal,
 ): Promise<MessageInitShape<typeof admin.DeleteBackupResponseSchema>> {
-  await serviceOf(deps).remove(idOf(request), signal);
+  await serviceOf(deps).remove(idOf(request), signal, { force: request.force });
   return {};
 }
 

@@ -29,6 +29,7 @@ export { withContainerdBase, type ContainerdSearch } from "./export/with-contain
 export { parseBackupId } from "../store/backup-id.ts";
 export { openStore, type OpenedStore, type StoreAddress } from "./open-store.ts";
 export { fullImageName } from "@aeon/containerd";
+export type { DoomedObject } from "../store/doomed.ts";
 export type { Expired } from "../store/apply-retention.ts";
 export type { RetentionCause, RetentionRules } from "../store/retention.ts";
 export { dependentsOf } from "./dependents.ts";

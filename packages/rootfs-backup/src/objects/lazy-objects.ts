@@ -6,6 +6,7 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UnfinishedWrite,
   UploadOptions,
 } from "./object-store.ts";
 
@@ -76,6 +77,10 @@ class LazyObjects implements ObjectStore {
 
   async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
     return (await this.#store()).remove(key, signal);
+  }
+
+  async *unfinished(olderThanMs: number, signal: AbortSignal): AsyncGenerator<UnfinishedWrite, void> {
+    yield* (await this.#store()).unfinished(olderThanMs, signal);
   }
 
   async sweepUnfinished(olderThanMs: number, signal: AbortSignal): Promise<number> {

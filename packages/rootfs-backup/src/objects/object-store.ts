@@ -44,6 +44,14 @@ export interface ReadOptions {
   readonly range?: { readonly offset: number; readonly length: number };
 }
 
+/** What a write left that never ended. */
+export interface UnfinishedWrite {
+  /** For people: a file below the store's location, or the key of an upload in parts. */
+  readonly name: string;
+  /** As far as the store tells. */
+  readonly size?: number;
+}
+
 /** What a store can do, found out by trying. */
 export interface StoreAbilities {
   /** False when `replace` cannot exclude that two writers both succeed. */
@@ -90,6 +98,8 @@ export interface ObjectStore extends AsyncDisposable {
   folders(prefix: string, signal: AbortSignal): AsyncIterable<string>;
   /** Fine when there is no such object. */
   remove(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  /** What {@link sweepUnfinished} would delete. */
+  unfinished(olderThanMs: number, signal: AbortSignal): AsyncIterable<UnfinishedWrite>;
   /** Deletes what unfinished writes and uploads of any writer left, if older than that; gives how many. */
   sweepUnfinished(olderThanMs: number, signal: AbortSignal): Promise<number>;
 }

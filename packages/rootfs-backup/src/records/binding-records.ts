@@ -1,5 +1,6 @@
 import { backupId, snapshotKey, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
 import * as v from "valibot";
+import { hexOf } from "../store/digest.ts";
 import { layerId } from "../restore/layer-name.ts";
 import { layersSchema, type StoredLayer } from "../store/backup-document.ts";
 import { integer, select, text, type Row } from "./row.ts";
@@ -67,9 +68,13 @@ export class BindingRecords {
       .map(({ snapshotKey: key }) => key);
   }
 
-  /** Ids ({@link layerId}) of the layers that a snapshot may be mounted on. */
+  /**
+   * Ids ({@link layerId}) of the layers that a snapshot may be mounted on. Digests too: aeon once named unpacked layers
+   * by them alone, and a container that was started then still runs on such a folder.
+   */
   layersInUse(): ReadonlySet<string> {
-    return new Set(this.list().flatMap(({ layers }) => layers.map(layerId)));
+    const layers = this.list().flatMap((binding) => binding.layers);
+    return new Set(layers.flatMap((layer) => [layerId(layer), hexOf(layer.digest)]));
   }
 
   async bind(binding: Binding): Promise<void> {

@@ -5,6 +5,8 @@ import type { Expired } from "./apply-retention.ts";
 import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import type { ChainKey } from "./chain.ts";
+import type { Turn } from "./claim-turn.ts";
+import type { DoomedObject } from "./doomed.ts";
 import type { Head } from "./head.ts";
 import type { Hold, HoldRequest } from "./holds.ts";
 import type { RetentionRules } from "./retention.ts";
@@ -55,12 +57,22 @@ export interface Pin {
   readonly pinnedAt: number;
 }
 
+export interface RemoveOptions {
+  /**
+   * Also while containers run on it: they go on, and their data stays for as long as their nodes say so, but nothing
+   * can be restored from it any more. Pinned backups stay all the same.
+   */
+  readonly force?: boolean | undefined;
+}
+
 export interface SweepOptions {
   readonly signal: AbortSignal;
   /** How long data stays that nothing names any more; default 24 hours. */
   readonly graceMs?: number;
   /** Only count what would be deleted. */
   readonly dryRun?: boolean;
+  /** Told of each object that would be deleted, in a dry run. */
+  readonly onDoomed?: (object: DoomedObject) => void;
 }
 
 export interface SweepReport {
@@ -119,10 +131,13 @@ export interface BackupStore extends AsyncDisposable {
   pin(id: BackupId, reason: string, signal: AbortSignal): Promise<Pin>;
   unpin(id: BackupId, signal: AbortSignal): Promise<void>;
   pins(tenant: string, signal: AbortSignal): Promise<readonly Pin[]>;
-  /** Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED` or `BACKUP_IN_USE`. */
-  removeBackup(id: BackupId, signal: AbortSignal): Promise<void>;
+  /**
+   * Forgets the names; {@link sweep} deletes data that nothing else names. Rejects with `BACKUP_PINNED` or
+   * `BACKUP_IN_USE`.
+   */
+  removeBackup(id: BackupId, signal: AbortSignal, options?: RemoveOptions): Promise<void>;
   /** Rejects as {@link removeBackup} would; changes nothing. */
-  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal): Promise<void>;
+  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal, options?: RemoveOptions): Promise<void>;
   /** Tells others what containers of a node run on, until it is told otherwise or the time has passed. */
   hold(request: HoldRequest, signal: AbortSignal): Promise<void>;
   /** What nodes told of a tenant, without what has expired. */
@@ -133,8 +148,8 @@ export interface BackupStore extends AsyncDisposable {
   retain(rules: RetentionRules, now: number, signal: AbortSignal): Promise<readonly BackupId[]>;
   /** What {@link retain} would remove now, and by which rule. */
   previewRetention(rules: RetentionRules, now: number, signal: AbortSignal): AsyncIterable<Expired>;
-  /** Whether it is this node's turn to tidy the store: gives the store's time in milliseconds, else undefined. */
-  claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined>;
+  /** Whether it is this node's turn to do something for all: gives the store's time in milliseconds, else undefined. */
+  claim(turn: Turn, intervalMs: number, signal: AbortSignal): Promise<number | undefined>;
   /** Deletes data that nothing names, in all tenants; several nodes may do so at once, and publish meanwhile. */
   sweep(options: SweepOptions): Promise<SweepReport>;
 }

@@ -50,7 +50,7 @@ export class Housekeeping implements AsyncDisposable {
   async #round(): Promise<void> {
     const { store, rules, intervalMs, graceMs, log } = this.#options;
     const { signal } = this.#life;
-    const storeTime = await store.claimSweep(intervalMs, signal);
+    const storeTime = await store.claim("sweep", intervalMs, signal);
     if (storeTime !== undefined) {
       if (this.#isClockSteady()) {
         const removed = await store.retain(rules, Math.min(Date.now(), storeTime), signal);

@@ -37,6 +37,19 @@ export function parseJson<Schema extends v.GenericSchema>(
   }
 }
 
+/** Undefined unless the bytes are JSON of the schema. */
+export function parseLoose<Schema extends v.GenericSchema>(
+  schema: Schema,
+  bytes: Buffer,
+): v.InferOutput<Schema> | undefined {
+  try {
+    const found = v.safeParse(schema, JSON.parse(bytes.toString()));
+    return found.success ? found.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The first thing that is wrong, with its place in the document. */
 function whatIsWrong(error: unknown): string {
   if (!v.isValiError(error)) return errorMessage(error);

@@ -9,6 +9,7 @@ import type {
   ListFilter,
   Pin,
   PutLayerOptions,
+  RemoveOptions,
   StoredBackup,
   SweepOptions,
   SweepReport,
@@ -16,7 +17,7 @@ import type {
 } from "./backup-store.ts";
 import { applyRetention, previewRetention, type Expired } from "./apply-retention.ts";
 import { isSameChain, type ChainKey } from "./chain.ts";
-import { claimSweep } from "./claim-sweep.ts";
+import { claimTurn, type Turn } from "./claim-turn.ts";
 import { copyLayer } from "./copy-layer.ts";
 import { advance, type Head } from "./head.ts";
 import { readHolds, writeHold, type Hold, type HoldRequest } from "./holds.ts";
@@ -158,12 +159,12 @@ class ObjectBackupStore implements BackupStore {
     return pins;
   }
 
-  removeBackup(id: BackupId, signal: AbortSignal): Promise<void> {
-    return removeBackup(this.#objects, id, signal);
+  removeBackup(id: BackupId, signal: AbortSignal, options?: RemoveOptions): Promise<void> {
+    return removeBackup(this.#objects, id, signal, options);
   }
 
-  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal): Promise<void> {
-    return assertRemovable(this.#objects, id, tenant, signal);
+  assertRemovable(id: BackupId, tenant: string, signal: AbortSignal, options?: RemoveOptions): Promise<void> {
+    return assertRemovable(this.#objects, id, tenant, signal, options);
   }
 
   hold(request: HoldRequest, signal: AbortSignal): Promise<void> {
@@ -186,15 +187,23 @@ class ObjectBackupStore implements BackupStore {
     return previewRetention(this.#objects, rules, now, signal);
   }
 
-  claimSweep(intervalMs: number, signal: AbortSignal): Promise<number | undefined> {
-    return claimSweep(this.#objects, intervalMs, signal);
+  claim(turn: Turn, intervalMs: number, signal: AbortSignal): Promise<number | undefined> {
+    return claimTurn(this.#objects, turn, intervalMs, signal);
   }
 
-  async sweep({ signal, graceMs = defaultGraceMs, dryRun = false }: SweepOptions): Promise<SweepReport> {
+  async sweep({
+    signal,
+    graceMs = defaultGraceMs,
+    dryRun = false,
+    onDoomed,
+  }: SweepOptions): Promise<SweepReport> {
+    const objects = this.#objects;
     let total: SweepReport = { blobs: 0, bytes: 0, kept: 0, complete: true };
-    for (const folder of await tenantFolders(this.#objects, signal)) {
-      const sweep = dryRun ? previewSweep : sweepTenant;
-      const report = await this.#sweepWith(sweep, folder, graceMs, signal);
+    for (const folder of await tenantFolders(objects, signal)) {
+      const sweep = dryRun
+        ? () => previewSweep(objects, folder, { graceMs, signal, onDoomed })
+        : () => sweepTenant(objects, folder, graceMs, signal);
+      const report = await this.#unlessDamaged(sweep, folder, signal);
       total = {
         blobs: total.blobs + report.blobs,
         bytes: total.bytes + report.bytes,
@@ -202,7 +211,11 @@ class ObjectBackupStore implements BackupStore {
         complete: total.complete && report.complete,
       };
     }
-    if (!dryRun) await this.#objects.sweepUnfinished(Math.max(graceMs, unfinishedMs), signal);
+    const olderThanMs = Math.max(graceMs, unfinishedMs);
+    if (!dryRun) await objects.sweepUnfinished(olderThanMs, signal);
+    else if (onDoomed !== undefined)
+      for await (const { name, ...rest } of objects.unfinished(olderThanMs, signal))
+        onDoomed({ kind: "unfinished", key: name, ...rest });
     return total;
   }
 
@@ -211,14 +224,13 @@ class ObjectBackupStore implements BackupStore {
   }
 
   /** What is wrong with one tenant must not keep the others from being swept. */
-  async #sweepWith(
-    sweep: typeof sweepTenant,
+  async #unlessDamaged(
+    sweep: () => Promise<SweepReport>,
     folder: string,
-    graceMs: number,
     signal: AbortSignal,
   ): Promise<SweepReport> {
     try {
-      return await sweep(this.#objects, folder, graceMs, signal);
+      return await sweep();
     } catch (error) {
       if (signal.aborted) throw error;
       this.#log.warn({ tenant: folder, error: errorMessage(error) }, "data of a tenant not swept");

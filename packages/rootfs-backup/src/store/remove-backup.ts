@@ -1,6 +1,7 @@
 import type { BackupId } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { ObjectStore } from "../objects/object-store.ts";
+import type { RemoveOptions } from "./backup-store.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import { withdraw } from "./head.ts";
 import { assertFree } from "./holds.ts";
@@ -12,12 +13,18 @@ import { newestRef } from "./publish.ts";
 
 /**
  * Removes the names of a backup: from HEAD first and its id last, so that a removal that was cut off can be
- * repeated. A note in `removed` keeps the data for the sweep's grace. Rejects with `BACKUP_PINNED` or `BACKUP_IN_USE`.
+ * repeated. A note in `removed` keeps the data for the sweep's grace, and holds do for as long as they last. Rejects
+ * with `BACKUP_PINNED`, or `BACKUP_IN_USE` unless forced.
  */
-export async function removeBackup(objects: ObjectStore, id: BackupId, signal: AbortSignal): Promise<void> {
+export async function removeBackup(
+  objects: ObjectStore,
+  id: BackupId,
+  signal: AbortSignal,
+  options: RemoveOptions = {},
+): Promise<void> {
   const ref = await findRef(objects, id, signal);
   if (ref === undefined) return;
-  await assertRemovable(objects, id, ref.chain.tenant, signal);
+  await assertRemovable(objects, id, ref.chain.tenant, signal, options);
   await removeRef(objects, ref, signal);
 }
 
@@ -27,10 +34,11 @@ export async function assertRemovable(
   id: string,
   tenant: string,
   signal: AbortSignal,
+  { force = false }: RemoveOptions = {},
 ): Promise<void> {
   const folder = layout.tenant(tenant);
   await assertUnpinned(objects, folder, id, signal);
-  await assertFree(objects, folder, id, signal);
+  if (!force) await assertFree(objects, folder, id, signal);
 }
 
 async function assertUnpinned(

@@ -7,6 +7,7 @@ import type { StackRequest } from "../archive/layer-stack.ts";
 import { errors } from "../errors.ts";
 import type { ImageRequest } from "../restore/make-image.ts";
 import type { Conflicts, ConflictsRequest } from "../restore/conflicts.ts";
+import type { VerifyInStoreRequest } from "../store/scrub/verify-in-store.ts";
 import { failureSchema, progressSchema, results, type Job } from "./job.ts";
 import type { EndedProcess } from "./process-spawner.ts";
 import { ProcessThread } from "./process-thread.ts";
@@ -61,6 +62,11 @@ export class ArchiveWorker implements AsyncDisposable {
   /** Bytes in allocated blocks of a folder. */
   async measure(path: string, signal: AbortSignal): Promise<number> {
     return (await this.#run({ job: "measure", path }, results.measure, signal)).bytes;
+  }
+
+  /** Reads a stored layer whole and compares all that is recorded of it; gives the bytes that were read. */
+  async verify(request: VerifyInStoreRequest, signal: AbortSignal): Promise<number> {
+    return (await this.#run({ job: "verify", keys: this.#keys, ...request }, results.verify, signal)).bytes;
   }
 
   /** About how long the archive of a folder with unpacked layers below it, the lowest first, would be. */

@@ -64,6 +64,16 @@ export const jobSchema = v.variant("job", [
   }),
   v.object({ job: v.literal("image"), source: v.string(), target: v.string(), program: v.string() }),
   v.object({ job: v.literal("remove"), path: v.string() }),
+  v.object({
+    job: v.literal("verify"),
+    /** The table of the store's configuration, as JSON. */
+    store: v.string(),
+    tenant: v.string(),
+    layer,
+    keys: v.optional(v.pipe(v.array(key), v.readonly())),
+    /** Bytes per second to read at most. */
+    rate: count,
+  }),
   v.object({ job: v.literal("measure"), path: v.string() }),
   v.object({
     job: v.literal("weigh"),
@@ -83,6 +93,7 @@ export const results = {
   pack: v.object({ layer, report }),
   unpack: v.object({}),
   remove: v.object({}),
+  verify: v.object({ bytes: count }),
   measure: v.object({ bytes: count }),
   weigh: v.object({ bytes: count }),
   image: v.object({ bytes: count }),

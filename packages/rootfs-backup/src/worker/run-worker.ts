@@ -54,6 +54,12 @@ async function run(job: Job): Promise<object> {
     case "weigh":
       result = { bytes: weighStack(stackOf(job)) };
       break;
+    case "verify": {
+      // Only this job needs a store.
+      const { verifyInStore } = await import("../store/scrub/verify-in-store.ts");
+      result = { bytes: await verifyInStore(job) };
+      break;
+    }
     case "measure":
       result = { bytes: finish(measureTree(job.path)).size };
       break;

@@ -1,3 +1,4 @@
+import type { DoomedObject } from "@aeon/rootfs-backup/inspect";
 import type { Command } from "commander";
 import { addStoreOptions, withStore } from "../../catalog.ts";
 import { addExamples, print, type CliStreams } from "../../cli.ts";
@@ -16,11 +17,14 @@ export function addGc(backup: Command, streams: CliStreams): void {
         parseSpan,
         86_400_000,
       )
-      .option("--dry-run", "only say what would be deleted", false),
+      .option("--dry-run", "only list what would be deleted", false),
   ).action(({ grace, dryRun }: { grace: number; dryRun: boolean }, self: Command) =>
     withStore(self, async ({ store }, signal) => {
-      const report = await store.sweep({ signal, graceMs: grace, dryRun });
-      await print(streams, self, sweepView(store.location, report, dryRun), { table: sweepText });
+      const doomed: DoomedObject[] = [];
+      const onDoomed = (object: DoomedObject): void => void doomed.push(object);
+      const report = await store.sweep({ signal, graceMs: grace, dryRun, onDoomed });
+      const view = sweepView(store.location, report, { dryRun, doomed });
+      await print(streams, self, view, { table: sweepText });
     }),
   );
   addExamples(gc, [

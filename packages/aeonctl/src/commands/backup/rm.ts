@@ -9,14 +9,19 @@ export function addRm(backup: Command, streams: CliStreams): void {
     backup
       .command("rm")
       .description("remove a stored backup unless it is pinned; later ones that build on it stay whole")
-      .argument("<backup>", "id of the backup"),
-  ).action((id: string, _options: unknown, self: Command) =>
+      .argument("<backup>", "id of the backup")
+      .option(
+        "--force",
+        "also while containers run on it: they go on, but nothing can be restored from it any more",
+        false,
+      ),
+  ).action((id: string, { force }: { force: boolean }, self: Command) =>
     withStore(self, async ({ store }, signal) => {
       const { dependentsOf, findBackup, parseBackupId } = await import("@aeon/rootfs-backup/inspect");
       const { document } = await findBackup(store, id, signal);
       const dependents = await dependentsOf(store, document, signal);
-      if (hasStore(self)) await store.removeBackup(parseBackupId(id), signal);
-      else await askAgent(self, (agent) => agent.deleteBackup({ id }));
+      if (hasStore(self)) await store.removeBackup(parseBackupId(id), signal, { force });
+      else await askAgent(self, (agent) => agent.deleteBackup({ id, force }));
       const own = document.layers.find((layer) => layer.backup === id);
       const view: RemovalView = {
         id,
@@ -29,6 +34,7 @@ export function addRm(backup: Command, streams: CliStreams): void {
   );
   addExamples(rm, [
     ["aeonctl backup rm BACKUP", "it can no longer be restored"],
+    ["aeonctl backup rm BACKUP --force", "although containers run on it"],
     ["aeonctl backup gc --dry-run", "what is deleted later"],
   ]);
 }

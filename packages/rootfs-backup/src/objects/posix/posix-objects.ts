@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { open, readdir, unlink, utimes } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { errnoOf, errorMessage } from "@aeon/core";
 import { errors } from "../../errors.ts";
 import { assertKey, assertPrefix, isMutable } from "../object-key.ts";
@@ -13,6 +13,7 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UnfinishedWrite,
   UploadOptions,
 } from "../object-store.ts";
 import { copyFlushed } from "./copy-flushed.ts";
@@ -20,7 +21,7 @@ import { isAbsence, makeFolder, publish, removeFile, statOrAbsent, writeFlushed 
 import { Generations } from "./generations.ts";
 import { mountWarnings } from "./mounted-on.ts";
 import { probe } from "./probe.ts";
-import { sweepWriters } from "./sweep-writers.ts";
+import { leftFiles, sweepWriters } from "./sweep-writers.ts";
 import { foldersIn, walk } from "./walk.ts";
 
 export interface PosixObjectsOptions {
@@ -190,6 +191,13 @@ class PosixObjects implements ObjectStore {
     await (isMutable(key) ? this.#generations.remove(path) : removeFile(path));
   }
 
+  async *unfinished(olderThanMs: number, signal: AbortSignal): AsyncGenerator<UnfinishedWrite, void> {
+    // By this host's clock: asking the store's takes a write, which looking must not need.
+    const before = BigInt(Math.round(Date.now() - olderThanMs)) * 1_000_000n;
+    for await (const { file, size } of leftFiles(this.#writers(before), signal))
+      yield { name: relative(this.location, file), size };
+  }
+
   async sweepUnfinished(olderThanMs: number, signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     await this.ready();
@@ -197,10 +205,14 @@ class PosixObjects implements ObjectStore {
     const now = (await statOrAbsent(clock))?.mtimeNs ?? 0n;
     await unlink(clock);
     const before = now - BigInt(Math.round(olderThanMs)) * 1_000_000n;
-    return sweepWriters({ path: join(this.location, "tmp"), own: this.#writer, before }, signal);
+    return sweepWriters(this.#writers(before), signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+
+  #writers(before: bigint) {
+    return { path: join(this.location, "tmp"), own: this.#writer, before };
+  }
 
   async #prepare(): Promise<StoreAbilities> {
     await this.#assertThere();

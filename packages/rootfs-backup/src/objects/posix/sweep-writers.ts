@@ -12,6 +12,22 @@ interface SweepWritersOptions {
   readonly before: bigint;
 }
 
+/** A file of a writer. */
+export interface LeftFile {
+  readonly file: string;
+  readonly size: number;
+}
+
+/** Old files of other writers. */
+export async function* leftFiles(
+  { path, own, before }: SweepWritersOptions,
+  signal: AbortSignal,
+): AsyncGenerator<LeftFile, void> {
+  for (const writer of await namesIn(path))
+    if (writer !== own)
+      for (const folder of foldersOf(path, writer)) yield* filesBefore(folder, before, signal);
+}
+
 /** Deletes old files of other writers, and their folders once these are empty; gives the number of files. */
 export async function sweepWriters(
   { path, own, before }: SweepWritersOptions,
@@ -20,10 +36,13 @@ export async function sweepWriters(
   let removed = 0;
   for (const writer of await readdir(path)) {
     if (writer === own) continue;
-    for (const folder of [join(path, writer, "spool"), join(path, writer)]) {
+    for (const folder of foldersOf(path, writer)) {
       const facts = await statOrAbsent(folder);
       if (facts === undefined) continue;
-      removed += await sweepFolder(folder, before, signal);
+      for await (const { file } of filesBefore(folder, before, signal)) {
+        await removeFile(file);
+        removed += 1;
+      }
       // The folder of a writer that is at work stays, also while it is empty.
       if (facts.mtimeNs >= before) continue;
       await rmdir(folder).catch((error: unknown) => {
@@ -34,8 +53,22 @@ export async function sweepWriters(
   return removed;
 }
 
-async function sweepFolder(folder: string, before: bigint, signal: AbortSignal): Promise<number> {
-  let removed = 0;
+const namesIn = (path: string): Promise<readonly string[]> =>
+  readdir(path).catch((error: unknown) => {
+    if (isAbsence(error)) return [];
+    throw error;
+  });
+
+const foldersOf = (path: string, writer: string): readonly string[] => [
+  join(path, writer, "spool"),
+  join(path, writer),
+];
+
+async function* filesBefore(
+  folder: string,
+  before: bigint,
+  signal: AbortSignal,
+): AsyncGenerator<LeftFile, void> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     if (isAbsence(error)) return [];
     throw error;
@@ -44,9 +77,6 @@ async function sweepFolder(folder: string, before: bigint, signal: AbortSignal):
     signal.throwIfAborted();
     const file = join(folder, entry.name);
     const facts = entry.isDirectory() ? undefined : await statOrAbsent(file);
-    if (facts === undefined || facts.mtimeNs >= before) continue;
-    await removeFile(file);
-    removed += 1;
+    if (facts !== undefined && facts.mtimeNs < before) yield { file, size: Number(facts.size) };
   }
-  return removed;
 }

@@ -10,6 +10,7 @@ import type {
   ReadOptions,
   StoreAbilities,
   TransferOptions,
+  UnfinishedWrite,
   UploadOptions,
 } from "../object-store.ts";
 import { assertKey, assertPrefix, isMutable } from "../object-key.ts";
@@ -20,7 +21,7 @@ import { probe } from "./probe.ts";
 import { S3Client } from "./s3-client.ts";
 import type { S3Options } from "./s3-options.ts";
 import { headObject, readObject, removeObject } from "./small-objects.ts";
-import { sweepUploads } from "./sweep-uploads.ts";
+import { sweepUploads, uploadsBefore } from "./sweep-uploads.ts";
 import { uploadFile } from "./upload-file.ts";
 import { UploadRecords } from "./upload-records.ts";
 
@@ -135,6 +136,12 @@ class S3Objects implements ObjectStore {
 
   async remove(key: ObjectKey, signal: AbortSignal): Promise<void> {
     await removeObject(this.#client, this.#whole(key), signal);
+  }
+
+  async *unfinished(olderThanMs: number, signal: AbortSignal): AsyncGenerator<UnfinishedWrite, void> {
+    const before = new Date(Date.now() - olderThanMs);
+    for await (const { key } of uploadsBefore(this.#client, this.#prefix, before, signal))
+      yield { name: key };
   }
 
   async sweepUnfinished(olderThanMs: number, signal: AbortSignal): Promise<number> {

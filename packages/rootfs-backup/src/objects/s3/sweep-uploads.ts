@@ -7,14 +7,19 @@ interface Marker {
   readonly id: string;
 }
 
-/** Ends uploads in parts below the prefix that began before the time; answers how many. */
-export async function sweepUploads(
+/** An upload in parts that has not ended. */
+export interface OpenUpload {
+  readonly key: string;
+  readonly id: string;
+}
+
+/** Uploads in parts below the prefix that began before the time; those that were listed may be ended meanwhile. */
+export async function* uploadsBefore(
   client: S3Client,
   prefix: string,
   before: Date,
   signal: AbortSignal,
-): Promise<number> {
-  let ended = 0;
+): AsyncGenerator<OpenUpload, void> {
   let marker: Marker | undefined = { key: "", id: "" };
   while (marker !== undefined) {
     const query = queryOf({
@@ -30,13 +35,23 @@ export async function sweepUploads(
       signal,
       ({ body }) => parseUploads(body),
     );
-    for (const { Key, UploadId, Initiated } of page.Upload) {
-      if (Initiated >= before) continue;
-      const key = page.EncodingType === "url" ? decodeKey(Key) : Key;
-      await abortUpload(client, key, UploadId, signal);
-      ended += 1;
-    }
+    for (const { Key, UploadId, Initiated } of page.Upload)
+      if (Initiated < before) yield { key: page.EncodingType === "url" ? decodeKey(Key) : Key, id: UploadId };
     marker = nextMarker(page, marker);
+  }
+}
+
+/** Ends uploads in parts below the prefix that began before the time; answers how many. */
+export async function sweepUploads(
+  client: S3Client,
+  prefix: string,
+  before: Date,
+  signal: AbortSignal,
+): Promise<number> {
+  let ended = 0;
+  for await (const { key, id } of uploadsBefore(client, prefix, before, signal)) {
+    await abortUpload(client, key, id, signal);
+    ended += 1;
   }
   return ended;
 }
