@@ -32,6 +32,8 @@ export interface AgentOptions {
   readonly nodeArguments?: readonly string[];
   /** Variables on top of this process's. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** Further tables of the configuration, as TOML. */
+  readonly more?: string;
 }
 
 const bundled = new Map<string, Promise<WorkspacePrograms>>();
@@ -67,7 +69,7 @@ export async function startAgent(options: AgentOptions): Promise<ServerProcess> 
 }
 
 const configuration = (
-  { folder, containerd, policy = "none", backup = {}, store = join(folder, "store") }: AgentOptions,
+  { folder, containerd, policy = "none", backup = {}, store = join(folder, "store"), more = "" }: AgentOptions,
   metrics: string,
 ): string => `version = 1
 root = "${join(folder, "agent")}"
@@ -89,7 +91,7 @@ ${Object.entries(backup)
   .join("")}[backup.store]
 type = "posix"
 path = "${store}"
-`;
+${more}`;
 
 async function freePort(): Promise<number> {
   const server = createServer();

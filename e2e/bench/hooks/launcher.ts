@@ -1,14 +1,13 @@
 import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compileState, launcherPath, toolkitPaths, writeLauncher } from "@aeon/hooks-runtime";
-import { run, withFileLock } from "@aeon/standalone";
-import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
+import { run } from "@aeon/standalone";
+import { debianFile, temporaryFolder } from "@aeon/testkit";
+import { bundleToolkit, installToolkit } from "../../servers/hooks-toolkit.ts";
 import { besideGo } from "./go-toolkit.ts";
 import { life, timed } from "./lives.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
 
-const workspace = join(import.meta.dirname, "../../..");
 const calls = 'i=0; while [ $i -lt 20 ]; do "$1" state b; i=$((i+1)); done';
 
 /** What stands between containerd and runc: container-hooks-runtime against runc itself. */
@@ -18,12 +17,12 @@ export async function* launcher({ signal, progress, quick }: BenchmarkContext): 
   const runc = await debianFile("runc", "usr/sbin/runc");
   const bundle = await makeBundle(folder.path, runc);
   const hooks = { createRuntime: [{ path: "/bin/true" }] };
-  await bundlePrograms(signal);
+  await bundleToolkit(signal);
   const plain = [runc, join(folder.path, "state"), bundle.plain];
   const setups = {
-    none: await install(join(folder.path, "none"), runc, {}),
-    static: await install(join(folder.path, "static"), runc, hooks),
-    conditional: await install(join(folder.path, "conditional"), runc, {
+    none: await installToolkit(join(folder.path, "none"), runc, {}),
+    static: await installToolkit(join(folder.path, "static"), runc, hooks),
+    conditional: await installToolkit(join(folder.path, "conditional"), runc, {
       version: 1,
       rules: [{ name: "a", when: { commands: "true$" }, hooks }],
     }),
@@ -67,7 +66,7 @@ export async function* launcher({ signal, progress, quick }: BenchmarkContext): 
 /** A program that does nothing in the place of runc leaves the launcher's own time. */
 async function* passThrough(folder: string, rounds: number): AsyncIterable<Row> {
   const program = "/bin/true";
-  const installed = await install(folder, program, {});
+  const installed = await installToolkit(folder, program, {});
   const own: number[] = [];
   const peer: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -77,7 +76,7 @@ async function* passThrough(folder: string, rounds: number): AsyncIterable<Row> 
   yield row({
     name: "any other call, added",
     unit: "ms",
-    value: median(own) - median(peer),
+    value: added(own, peer),
     goal: { of: "value", atMost: 1 },
   });
 }
@@ -85,20 +84,6 @@ async function* passThrough(folder: string, rounds: number): AsyncIterable<Row> 
 /** Neighbours in time are compared, so that what else the machine does cancels out. */
 const added = (own: readonly number[], peer: readonly number[]): number =>
   median(own.map((value, index) => value - (peer[index] ?? 0)));
-
-async function install(prefix: string, runtime: string, rules: object): Promise<string> {
-  const paths = toolkitPaths(prefix);
-  for (const name of ["etc/container-hooks", "usr/bin"]) await mkdir(join(prefix, name), { recursive: true });
-  await writeFile(paths.config, `[container-hooks-runtime]\nruntimes = [${JSON.stringify(runtime)}]\n`);
-  await writeFile(paths.hooks, JSON.stringify(rules), { mode: 0o644 });
-  const helper = [
-    process.execPath,
-    join(workspace, "packages/hooks-runtime/dist/bin/container-hooks-helper.js"),
-  ];
-  await writeLauncher({ paths, prefix, helper, searchPath: "" });
-  await compileState(paths);
-  return launcherPath(paths);
-}
 
 async function makeBundle(folder: string, runc: string) {
   const plain = join(folder, "plain");
@@ -118,14 +103,4 @@ async function makeBundle(folder: string, runc: string) {
   const hooks = { createRuntime: [{ path: "/bin/true" }] };
   await writeFile(join(hooked, "config.json"), JSON.stringify({ ...spec, root: rootfs, hooks }));
   return { plain, hooked, spec: text };
-}
-
-async function bundlePrograms(signal: AbortSignal): Promise<void> {
-  await withFileLock(join(testCache, "bundle.lock"), async () => {
-    await run(join(workspace, "node_modules/.bin/nx"), ["run", "@aeon/hooks-runtime:bundle"], {
-      cwd: workspace,
-      signal,
-      env: { ...process.env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1" },
-    });
-  });
 }

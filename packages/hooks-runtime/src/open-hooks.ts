@@ -2,6 +2,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import type { Lifetime, PluginContext } from "@aeon/core";
 import type { HooksConfig } from "./config.ts";
 import { matcherFor, type Matcher } from "./rules/injection.ts";
+import { compilePlan } from "./rules/plan.ts";
 import { openRuleStore, type RuleStore } from "./rules/rule-store.ts";
 import { guardOf, guardPath, guardScript, guardTools } from "./runtime/guard.ts";
 import { followRuns } from "./runs/follow-runs.ts";
@@ -25,19 +26,17 @@ export async function openHooks(context: PluginContext<HooksConfig>, life: Lifet
   await mkdir(runsPath(root), { recursive: true, mode: 0o700 });
   const matcherOf = (plan: Matcher["plan"]) =>
     matcherFor(plan, guardOf({ state: root, record: config.record }));
-  const store = life.use(
-    await openRuleStore({
-      sources: { file: config.path, hooksD: config["hooks-d"] },
-      log,
-      onChange: (plan) => void follow(plan),
-    }),
-  );
-  let matcher = await matcherOf(store.plan);
-  async function follow(plan: Matcher["plan"]): Promise<void> {
+  let matcher = await matcherOf(compilePlan([]));
+  let opened: RuleStore | undefined;
+  // Called before the store is open as well, and a later change may be quicker than the one before.
+  const follow = async (plan: Matcher["plan"]): Promise<void> => {
     const next = await matcherOf(plan);
-    // A later change may have been quicker.
-    if (store.plan === plan) matcher = next;
-  }
+    if (opened === undefined || opened.plan === plan) matcher = next;
+  };
+  const sources = { file: config.path, hooksD: config["hooks-d"] };
+  const store = life.use(await openRuleStore({ sources, log, onChange: (plan) => void follow(plan) }));
+  opened = store;
+  await follow(store.plan);
   context.health("rules", () =>
     store.failure === undefined ? { ok: true } : { ok: false, reason: store.failure },
   );

@@ -1,8 +1,13 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { busyboxImage, containerdVersions, launchContainerd, temporaryFolder } from "@aeon/testkit";
+import {
+  busyboxImage,
+  containerdVersions,
+  launchContainerd,
+  temporaryFolder,
+  startCriNode,
+} from "@aeon/testkit";
 import { beforeAll, describe, expect, test } from "vitest";
-import { startCriNode } from "./cri-node.ts";
 import { buildPrograms, runc, testToolkit } from "./toolkit.ts";
 
 beforeAll(buildPrograms);

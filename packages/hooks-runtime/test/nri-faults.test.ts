@@ -12,13 +12,12 @@ import {
 } from "@aeon/core";
 import { callTtrpc, Mux, serveTtrpc, TtrpcConnection, ttrpcRouter } from "@aeon/containerd/ttrpc";
 import { Plugin, Runtime, type CreateContainerResponseSchema } from "@aeon/proto/nri";
-import { containerdVersions, temporaryFolder } from "@aeon/testkit";
+import { containerdVersions, temporaryFolder, startCriNode, type CriNode } from "@aeon/testkit";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startNriInjector, type NriInjectorOptions } from "../src/nri/nri-injector.ts";
 import { matcherFor, type Matcher } from "../src/rules/injection.ts";
 import { compileFiles } from "../src/rules/load-rules.ts";
-import { startCriNode, type CriNode } from "./cri-node.ts";
 
 const within = { timeout: 20_000 };
 const matcherOf = async (...rules: object[]): Promise<Matcher> =>

@@ -4,13 +4,12 @@ import { join } from "node:path";
 import { createMetrics, silentLogger } from "@aeon/core";
 import { callTtrpc, Mux, serveTtrpc, TtrpcConnection, ttrpcRouter } from "@aeon/containerd/ttrpc";
 import { Plugin, Runtime } from "@aeon/proto/nri";
-import { containerdVersions, temporaryFolder } from "@aeon/testkit";
+import { containerdVersions, temporaryFolder, startCriNode } from "@aeon/testkit";
 import { describe, expect, test, vi } from "vitest";
 import { startNriInjector } from "../src/nri/nri-injector.ts";
 import { matcherFor, type Matcher } from "../src/rules/injection.ts";
 import { compileFiles } from "../src/rules/load-rules.ts";
 import { stages } from "../src/rules/stage.ts";
-import { startCriNode } from "./cri-node.ts";
 
 const matcherOf = async (...rules: object[]): Promise<Matcher> =>
   matcherFor(await compileFiles([{ path: "/hooks.json", text: JSON.stringify({ version: 1, rules }) }]));

@@ -11,6 +11,9 @@ export interface ProxySnapshotter {
   readonly capabilities?: readonly string[];
 }
 
+/** A low-level runtime, and a file with the runtime specification that its containers begin with. */
+export type CriHandler = string | { readonly program: string; readonly baseSpec: string };
+
 /** Settings of the CRI plugin, which kubelet and crictl talk to. */
 export interface CriSettings {
   /** Snapshotter of pods; containerd's own overlayfs when absent. */
@@ -19,8 +22,8 @@ export interface CriSettings {
   readonly sandboxImage?: string;
   /** Folder of CNI plugins. */
   readonly cniBin?: string;
-  /** Further runtime handlers: the low-level runtime of each by name. All annotations reach them. */
-  readonly handlers?: Readonly<Record<string, string>>;
+  /** Further runtime handlers by name. All annotations reach them. */
+  readonly handlers?: Readonly<Record<string, CriHandler>>;
   /** Folder of CNI network configurations; an empty one of its own when absent. */
   readonly cniConfig?: string;
 }
@@ -109,6 +112,18 @@ const unpackers = ({ proxySnapshotters, architecture }: ContainerdSettings) =>
     differ: "walking",
   }));
 
+function handlerEntry(handler: CriHandler) {
+  const { program, baseSpec } =
+    typeof handler === "string" ? { program: handler, baseSpec: undefined } : handler;
+  return {
+    runtime_type: "io.containerd.runc.v2",
+    pod_annotations: ["*", "*/*"],
+    container_annotations: ["*", "*/*"],
+    ...(baseSpec !== undefined && { base_runtime_spec: baseSpec }),
+    options: { BinaryName: program, SystemdCgroup: false },
+  };
+}
+
 const runcRuntime = ({ runc, cri }: ContainerdSettings) => ({
   default_runtime_name: "runc",
   runtimes: {
@@ -117,15 +132,7 @@ const runcRuntime = ({ runc, cri }: ContainerdSettings) => ({
       options: { BinaryName: runc, SystemdCgroup: false },
     },
     ...Object.fromEntries(
-      Object.entries(cri?.handlers ?? {}).map(([name, program]) => [
-        name,
-        {
-          runtime_type: "io.containerd.runc.v2",
-          pod_annotations: ["*", "*/*"],
-          container_annotations: ["*", "*/*"],
-          options: { BinaryName: program, SystemdCgroup: false },
-        },
-      ]),
+      Object.entries(cri?.handlers ?? {}).map(([name, handler]) => [name, handlerEntry(handler)]),
     ),
   },
 });

@@ -6,7 +6,12 @@ export {
   type ContainerdLine,
   type FindOptions,
 } from "./containerd-binaries.ts";
-export { containerdPaths, type CriSettings, type ProxySnapshotter } from "./containerd-config.ts";
+export {
+  containerdPaths,
+  type CriHandler,
+  type CriSettings,
+  type ProxySnapshotter,
+} from "./containerd-config.ts";
 export { releaseOf, startContainerd, type ContainerdOptions, type PrivateContainerd } from "./containerd.ts";
 export { Daemon, type DaemonOptions } from "./daemon.ts";
 export { fetchPackages, type FetchOptions, type UnpackedPackage } from "./debian-packages.ts";

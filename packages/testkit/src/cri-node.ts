@@ -1,22 +1,20 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@aeon/containerd";
 import { connectCri, type CriClient } from "@aeon/containerd/cri";
 import { buildImage, ImageLayout, packLayout } from "@aeon/oci";
-import { NamespaceMode, type PodSandboxConfig } from "@aeon/proto/cri";
-import {
-  busyboxImage,
-  debianFile,
-  launchContainerd,
-  temporaryFolder,
-  type LaunchOptions,
-  type PrivateContainerd,
-} from "@aeon/testkit";
-import { vi } from "vitest";
+import { NamespaceMode, type PodSandboxConfigSchema } from "@aeon/proto/cri";
+import type { CriHandler, PrivateContainerd } from "@aeon/standalone";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { busyboxImage } from "./busybox-image.ts";
+import { debianFile, launchContainerd, type LaunchOptions } from "./launch-containerd.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
 
 const sandboxImage = "localhost/pause:latest";
 const host = { network: NamespaceMode.NODE, pid: NamespaceMode.CONTAINER, ipc: NamespaceMode.POD };
+const waitMs = 20_000;
 
 export interface PodOptions {
   readonly name: string;
@@ -26,11 +24,19 @@ export interface PodOptions {
   readonly handler?: string;
 }
 
+/** A pod without containers; disposing removes it with those that were made in it. */
+export interface Sandbox extends AsyncDisposable {
+  readonly id: string;
+  /** Creates and starts a container and answers its id. */
+  start(container: { readonly name: string; readonly command: readonly string[] }): Promise<string>;
+}
+
 /** A containerd with CRI, and pods on it. */
 export interface CriNode extends AsyncDisposable {
   readonly containerd: PrivateContainerd;
   readonly cri: CriClient;
   readonly image: string;
+  startSandbox(pod: PodOptions): Promise<Sandbox>;
   /** Makes a pod, runs one container in it to its end, removes both, and answers the container's exit code. */
   runPod(pod: PodOptions, command: readonly string[]): Promise<number>;
   /** Creates and starts a pod with one container; disposing removes both. */
@@ -42,10 +48,10 @@ export interface CriNode extends AsyncDisposable {
 
 /** Starts a containerd with CRI and imports a pause image and busybox. */
 export async function startCriNode(
-  options: Omit<LaunchOptions, "cri"> & { handlers?: Record<string, string> },
+  options: Omit<LaunchOptions, "cri"> & { handlers?: Readonly<Record<string, CriHandler>> },
 ): Promise<CriNode> {
   const { handlers, ...launch } = options;
-  const resources = new AsyncDisposableStack();
+  await using resources = new AsyncDisposableStack();
   const folder = resources.use(await temporaryFolder("cri"));
   const containerd = resources.use(
     await launchContainerd({ ...launch, cri: { sandboxImage, ...(handlers && { handlers }) } }),
@@ -57,55 +63,71 @@ export async function startCriNode(
     await client.import(createReadStream(file), { unpack: "overlayfs" });
   const known = async (name: string) =>
     (await cri.image.imageStatus({ image: { image: name } })).image !== undefined;
-  await vi.waitUntil(async () => (await known(image.name)) && (await known(sandboxImage)), {
-    timeout: 20_000,
-  });
-  const startPod = (pod: PodOptions, command: readonly string[]) => start(cri, image.name, pod, command);
+  await until(async () => (await known(image.name)) && (await known(sandboxImage)));
+  const startSandbox = (pod: PodOptions) => sandbox(cri, image.name, pod);
+  const startPod = async (pod: PodOptions, command: readonly string[]) => {
+    await using made = new AsyncDisposableStack();
+    const owner = made.use(await startSandbox(pod));
+    const container = await owner.start({ name: "main", command });
+    const owned = made.move();
+    return { container, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  };
+  const owned = resources.move();
   return {
     containerd,
     cri,
     image: image.name,
+    startSandbox,
     startPod,
     async runPod(pod, command) {
       await using running = await startPod(pod, command);
       const exit = async () => (await cri.runtime.containerStatus({ containerId: running.container })).status;
-      await vi.waitUntil(async () => (await exit())?.finishedAt, { timeout: 20_000 });
+      await until(async () => (await exit())?.finishedAt);
       return (await exit())?.exitCode ?? -1;
     },
-    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-async function start(cri: CriClient, image: string, pod: PodOptions, command: readonly string[]) {
+async function sandbox(cri: CriClient, image: string, pod: PodOptions): Promise<Sandbox> {
   const { name, namespace = "default", annotations = {}, labels = {}, handler = "" } = pod;
-  const sandboxConfig = {
+  const sandboxConfig: MessageInitShape<typeof PodSandboxConfigSchema> = {
     metadata: { name, namespace, uid: `uid-${name}`, attempt: 0 },
     annotations,
     labels,
     linux: { securityContext: { namespaceOptions: host } },
-  } satisfies Partial<PodSandboxConfig> | object;
+  };
   const { podSandboxId } = await cri.runtime.runPodSandbox({
     config: sandboxConfig,
     runtimeHandler: handler,
   });
-  const remove = async () => {
-    await cri.runtime.stopPodSandbox({ podSandboxId });
-    await cri.runtime.removePodSandbox({ podSandboxId });
+  return {
+    id: podSandboxId,
+    async start({ name: containerName, command }) {
+      const config = {
+        metadata: { name: containerName, attempt: 0 },
+        image: { image },
+        command: [...command],
+        annotations,
+        labels,
+      };
+      const { containerId } = await cri.runtime.createContainer({ podSandboxId, config, sandboxConfig });
+      await cri.runtime.startContainer({ containerId });
+      return containerId;
+    },
+    async [Symbol.asyncDispose]() {
+      await cri.runtime.stopPodSandbox({ podSandboxId });
+      await cri.runtime.removePodSandbox({ podSandboxId });
+    },
   };
-  try {
-    const config = {
-      metadata: { name: "main", attempt: 0 },
-      image: { image },
-      command: [...command],
-      annotations,
-      labels,
-    };
-    const { containerId } = await cri.runtime.createContainer({ podSandboxId, config, sandboxConfig });
-    await cri.runtime.startContainer({ containerId });
-    return { container: containerId, [Symbol.asyncDispose]: remove };
-  } catch (error) {
-    await remove();
-    throw error;
+}
+
+/** CRI tells of these things only when it is asked. */
+async function until(isTrue: () => Promise<unknown>): Promise<void> {
+  const end = performance.now() + waitMs;
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error(`not true after ${waitMs} ms: ${isTrue.toString()}`);
+    await delay(20);
   }
 }
 
