@@ -19,7 +19,11 @@ export default defineConfig({
       })),
       {
         extends: true as const,
-        test: { name: "e2e", root: join(import.meta.dirname, "e2e"), include: ["bench/**/*.test.ts"] },
+        test: {
+          name: "e2e",
+          root: join(import.meta.dirname, "e2e"),
+          include: ["bench/**/*.test.ts", "runc-suite/*.test.ts"],
+        },
       },
     ],
     coverage: { provider: "v8", include: ["packages/*/src/**"], exclude: ["**/gen/**"] },

@@ -26,7 +26,7 @@ export default defineConfig({
           name: "e2e",
           root: join(import.meta.dirname, "e2e"),
           include: ["**/*.test.ts"],
-          exclude: ["bench/**", "kubernetes/**", "**/node_modules/**"],
+          exclude: ["bench/**", "kubernetes/**", "runc-suite/**", "**/node_modules/**"],
         },
       },
     ],

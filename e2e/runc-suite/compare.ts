@@ -1,0 +1,77 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
+import { bundleToolkit, installToolkit, toolkitPrograms } from "../servers/hooks-toolkit.ts";
+import { prepareRuncSuite, suiteFiles } from "./prepare.ts";
+import { enterRoot, suiteTree } from "./suite-root.ts";
+import { parseTap, type TapResult } from "./tap.ts";
+
+export interface Comparison {
+  readonly plain: readonly TapResult[];
+  readonly ours: readonly TapResult[];
+  /** How often our hooks ran meanwhile. */
+  readonly hooks: number;
+}
+
+export interface CompareOptions {
+  /** Names of test files; all when absent. */
+  readonly files?: readonly string[];
+  readonly onProgress?: (message: string) => void;
+}
+
+/** Runs runc's own suite with runc and with the launcher before it, which puts hooks into every container. */
+export async function compareRuncSuite({
+  files,
+  onProgress = () => {},
+}: CompareOptions): Promise<Comparison> {
+  await bundleToolkit();
+  const source = await prepareRuncSuite(onProgress);
+  const chosen = files ?? (await suiteFiles(source));
+  const runc = await debianFile("runc", "usr/sbin/runc");
+  await using folder = await temporaryFolder("suite");
+  const notes = join(folder.path, "notes");
+  const hook = join(folder.path, "hook");
+  await writeFile(notes, "");
+  await writeFile(hook, `#!/bin/sh\ncat >/dev/null\necho "$1" >>'${notes}'\n`, { mode: 0o755 });
+  const stages = ["createRuntime", "createContainer", "poststart", "poststop"];
+  const hooks = Object.fromEntries(stages.map((stage) => [stage, [{ path: hook, args: ["hook", stage] }]]));
+  const launcher = await installToolkit(join(folder.path, "toolkit"), runc, hooks);
+  const options = { source, chosen, folder: folder.path };
+  onProgress(`${chosen.length} files of runc's suite with runc`);
+  const plain = await runBats({ ...options, name: "plain", program: runc });
+  onProgress("the same with the launcher");
+  const ours = await runBats({ ...options, name: "ours", program: launcher });
+  const ran = (await readFile(notes, "utf8")).split("\n").length - 1;
+  return { plain, ours, hooks: ran };
+}
+
+interface RunOptions {
+  readonly source: string;
+  readonly chosen: readonly string[];
+  readonly folder: string;
+  readonly name: string;
+  /** What the suite takes for runc. */
+  readonly program: string;
+}
+
+async function runBats(options: RunOptions): Promise<readonly TapResult[]> {
+  const { source, chosen, folder, name, program } = options;
+  const tree = await suiteTree();
+  const shared = [folder, testCache, dirname(process.execPath), toolkitPrograms];
+  const enter = enterRoot({ tree, folder: join(folder, name), shared });
+  // The suite wants a terminal.
+  const bats = `cd '${join(source, "tests/integration")}' && exec script -qec 'bats -t ${chosen.map((file) => `${file}.bats`).join(" ")}' '${join(folder, `${name}.tap`)}'`;
+  const [unshare = "", ...words] = enter;
+  const child = spawn(unshare, [...words, "env", `RUNC=${program}`, "/bin/sh", "-c", bats], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  await once(child, "close");
+  const text = await readFile(join(folder, `${name}.tap`), "utf8").catch(() => "");
+  const body = text.split("\n").filter((line) => !line.startsWith("Script "));
+  if (body.length < 2) throw new Error(`bats did not run: ${errors}${text}`);
+  return parseTap(body.join("\n"));
+}

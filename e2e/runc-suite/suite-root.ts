@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { fetchPackageTree } from "@aeon/standalone";
+import { testCache } from "@aeon/testkit";
+
+/** What the suite and the programs it compiles need, of the machine's own suite as runc itself. */
+const packages =
+  "golang-go golang-github-opencontainers-runc-dev gcc libc6-dev libseccomp-dev jq gawk criu bash dash coreutils mount " +
+  "util-linux procps grep sed findutils tar xz-utils bsdutils base-files libc-bin libstdc++6";
+
+/** Root file system with bats, Go, jq and the like, fetched once per machine (about 200 MB). */
+export const suiteTree = async (): Promise<string> =>
+  (await fetchPackageTree({ cache: testCache, name: "bats", with: packages.split(" ") })).root;
+
+export interface EnterOptions {
+  readonly tree: string;
+  /** Empty folder of the caller's, for the root that is put together. */
+  readonly folder: string;
+  /** Folders of the host that are to be seen at the same places. */
+  readonly shared: readonly string[];
+}
+
+/**
+ * Words before a command that runs it on the tree as its root: in a mount namespace of its own, with the host's
+ * devices, processes and cgroups, and with what it writes outside of the shared folders kept in memory.
+ */
+export function enterRoot({ tree, folder, shared }: EnterOptions): readonly string[] {
+  const root = join(folder, "root");
+  const script = `set -e
+mkdir -p '${root}' '${folder}/layers'
+mount -t tmpfs tmpfs '${folder}/layers'
+mkdir '${folder}/layers/upper' '${folder}/layers/work'
+mount -t overlay overlay -o 'lowerdir=${tree.replaceAll(":", "\\:")},upperdir=${folder}/layers/upper,workdir=${folder}/layers/work' '${root}'
+cd '${root}'
+mkdir -p proc sys dev tmp run mnt root etc
+for name in proc sys dev; do mount --rbind /$name $name; done
+mount -t tmpfs tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+for shared in ${shared.map((path) => `'${path}'`).join(" ")}; do mkdir -p ".$shared"; mount --rbind "$shared" ".$shared"; done
+echo root:x:0:0:root:/root:/bin/sh >etc/passwd
+echo root:x:0: >etc/group
+ln -sf dash bin/sh
+ln -sf gawk usr/bin/awk
+pivot_root . mnt
+cd /
+umount -l /mnt
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root GO111MODULE=off TERM=dumb
+exec "$@"
+`;
+  return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh"];
+}
