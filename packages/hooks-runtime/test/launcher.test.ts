@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile, chmod } from "node:fs/promises";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { argumentProbe, buildPrograms, call, testToolkit } from "./toolkit.ts";
@@ -356,47 +356,3 @@ test.each([["exit 0"], ["exit 3"], ["exit 255"], ["kill -9 $$"], ["kill -TERM $$
     expect(await setup.run("start", "c1")).toEqual(direct);
   },
 );
-
-test("killed at random points the spec is the old or the new one, never something else", async () => {
-  await using setup = await probed();
-  await writeFile(setup.probe.path, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
-  const outcomes = new Set<string>();
-  await setup.toolkit.rules(hooks());
-  const start = performance.now();
-  await setup.run("create", "c1");
-  const longest = (performance.now() - start) * 1.2;
-  for (let round = 0; round < 100; round += 1) {
-    await setup.toolkit.rules({
-      version: 1,
-      rules: [{ name: "a", when: round % 2 ? {} : { commands: "sh" }, hooks: hooks() }],
-    });
-    if (round % 4 < 2) await setup.toolkit.compile();
-    await writeFile(setup.config, spec);
-    const child = spawn(setup.toolkit.launcher, ["create", "c1"], {
-      cwd: setup.bundle,
-      stdio: "ignore",
-      detached: true,
-    });
-    const ended = new Promise((resolve) => child.on("exit", resolve));
-    const { pid = 0 } = child;
-    const timer = setTimeout(
-      () => {
-        try {
-          process.kill(-pid, "SIGKILL");
-        } catch {
-          // It ended before.
-        }
-      },
-      (longest * ((round * 7) % 100)) / 100,
-    );
-    await ended;
-    clearTimeout(timer);
-    const text = await setup.read();
-    expect([spec, spliced()]).toContain(text);
-    outcomes.add(text);
-    const { code, stderr } = await setup.run("create", "c1");
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(await setup.read()).toBe(spliced());
-  }
-  expect(outcomes.size).toBe(2);
-}, 300_000);
