@@ -1,9 +1,8 @@
-import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
-import { defineConfig, type Rolldown } from "tsdown";
+import type { Rolldown } from "tsdown";
 import { copyAddon } from "../../tools/koffi-addon.ts";
 import { withoutLazyProperties } from "../../tools/lazy-builtins.ts";
+import { shippedBundle } from "../../tools/shipped-bundle.ts";
 
 /**
  * What libraries bring along and nothing here uses: prom-client's support for Node's cluster module, 1 MB, and the
@@ -33,12 +32,6 @@ function escapeNonAscii(): Rolldown.Plugin {
   };
 }
 
-/** Makes the folder whole: what a bundler cannot write. */
-function finish(outDir: string): void {
-  copyAddon(outDir, import.meta.url);
-  writeFileSync(join(outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
-}
-
 /** The entry of a package that names its modules only in the field `module`. */
 function modulesOf(name: string): string {
   return createRequire(import.meta.url)
@@ -47,7 +40,7 @@ function modulesOf(name: string): string {
 }
 
 /** The agent and the programs it starts, with everything they need, so that the folder can be copied to a host. */
-const agent = defineConfig({
+const agent = shippedBundle({
   entry: {
     aeon: "src/main.ts",
     "dind-filter": "../dind/src/filter/main.ts",
@@ -56,46 +49,16 @@ const agent = defineConfig({
     "backup-worker": "../rootfs-backup/src/worker/main.ts",
     "process-spawner": "../rootfs-backup/src/worker/process-spawner.ts",
   },
-  outDir: "dist/bin",
-  platform: "node",
-  format: "esm",
-  target: "node24",
-  dts: false,
-  // An agent that runs from this folder loads parts of it later.
-  clean: false,
-  minify: true,
-  hash: false,
-  fixedExtension: false,
-  outputOptions: { chunkFileNames: "[name].js" },
-  deps: { alwaysBundle: [/.*/], onlyBundle: false },
-  inputOptions: {
-    resolve: {
-      conditionNames: ["@aeon/source", "import", "node", "default"],
-      // Its usual entry asks for its parts in a way that no bundler sees.
-      alias: { "jsonc-parser": modulesOf("jsonc-parser") },
-    },
-  },
+  // Its usual entry asks for its parts in a way that no bundler sees.
+  resolve: { alias: { "jsonc-parser": modulesOf("jsonc-parser") } },
   plugins: [withoutLazyProperties(), withoutUnused(), escapeNonAscii()],
-  hooks: { "build:done": ({ options }) => finish(options.outDir) },
+  finish: (outDir) => copyAddon(outDir, import.meta.url),
 });
 
 /** The program for containers: one file, which the agent copies to where they mount it. */
-const podCli = defineConfig({
+const podCli = shippedBundle({
   entry: { "pod-cli": "../aeonctl/src/pod/main.ts" },
-  outDir: "dist/bin",
-  platform: "node",
-  format: "esm",
-  target: "node24",
-  dts: false,
-  clean: false,
-  minify: true,
-  hash: false,
-  fixedExtension: false,
-  deps: { alwaysBundle: [/.*/], onlyBundle: false },
-  inputOptions: {
-    resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] },
-    treeshake: { moduleSideEffects: false },
-  },
+  withoutSideEffects: true,
 });
 
 export default [agent, podCli];

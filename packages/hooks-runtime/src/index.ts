@@ -1,5 +1,5 @@
 export type { Answer, Condition, Reason, TextFact } from "./rules/condition.ts";
-export type { ContainerFacts } from "./rules/container-facts.ts";
+export { knownFacts, type ContainerFacts, type GivenFacts } from "./rules/container-facts.ts";
 export { hooksConfig, type HooksConfig } from "./config.ts";
 export { errors } from "./errors.ts";
 export {

@@ -1,4 +1,4 @@
-import type { HooksService } from "@aeon/hooks-runtime";
+import { knownFacts, type HooksService } from "@aeon/hooks-runtime";
 import type { admin } from "@aeon/proto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AdminDeps } from "./deps.ts";
@@ -45,23 +45,12 @@ export async function explainHooks(
   deps: AdminDeps,
   request: admin.ExplainHooksRequest,
 ): Promise<MessageInitShape<typeof admin.ExplainHooksResponseSchema>> {
-  const { namespace, pod, container, image, command, runtimeHandler, role, hasBindMounts } = request;
+  const { role } = request;
   if (role !== undefined && role !== "container" && role !== "sandbox")
     throw errors.ADMIN_FIELD_INVALID(`field role is ${JSON.stringify(role)}, not "container" or "sandbox"`, {
       details: { field: "role" },
     });
-  const explanations = await serviceOf(deps).explain({
-    ...(namespace !== undefined && { namespace }),
-    ...(pod !== undefined && { pod }),
-    ...(container !== undefined && { container }),
-    ...(image !== undefined && { image }),
-    ...(command !== undefined && { command }),
-    ...(runtimeHandler !== undefined && { runtimeHandler }),
-    ...(role !== undefined && { role }),
-    ...(hasBindMounts !== undefined && { hasBindMounts }),
-    annotations: request.annotations,
-    labels: request.labels,
-  });
+  const explanations = await serviceOf(deps).explain(knownFacts({ ...request, role }));
   return {
     explanations: explanations.map(({ rule: { name, origin }, applies, reasons }) => ({
       rule: name,

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { isAbsolute } from "node:path";
 import { toolkitPaths } from "../toolkit/toolkit-paths.ts";
-import type { ContainerFacts } from "../rules/container-facts.ts";
+import { knownFacts, type ContainerFacts } from "../rules/container-facts.ts";
 import { writeConfig } from "./config-command.ts";
 import type { CtkContext } from "./context.ts";
 import { ctkLog } from "./ctk-log.ts";
@@ -170,32 +170,19 @@ function addRuns(hooks: Command, context: () => CtkContext): void {
     .action(async ({ json = false }: { json?: boolean }) => hooksStatus(json, context()));
 }
 
-async function factsOf(options: ExplainOptions): Promise<ContainerFacts> {
-  const {
-    bundle,
-    annotation,
-    label,
-    bindMounts,
-    namespace,
-    pod,
-    container,
-    image,
-    command,
-    runtimeHandler,
-    role,
-  } = options;
-  const given: ContainerFacts = {
-    ...(namespace !== undefined && { namespace }),
-    ...(pod !== undefined && { pod }),
-    ...(container !== undefined && { container }),
-    ...(image !== undefined && { image }),
-    ...(command !== undefined && { command }),
-    ...(runtimeHandler !== undefined && { runtimeHandler }),
-    ...(role !== undefined && { role }),
-    ...(annotation && { annotations: pairsOf(annotation) }),
-    ...(label && { labels: pairsOf(label) }),
-    ...(bindMounts !== undefined && { hasBindMounts: bindMounts }),
-  };
+async function factsOf({
+  bundle,
+  annotation,
+  label,
+  bindMounts,
+  ...rest
+}: ExplainOptions): Promise<ContainerFacts> {
+  const given = knownFacts({
+    ...rest,
+    annotations: annotation && pairsOf(annotation),
+    labels: label && pairsOf(label),
+    hasBindMounts: bindMounts,
+  });
   return bundle === undefined ? given : { ...(await bundleFacts(bundle)), ...given };
 }
 
