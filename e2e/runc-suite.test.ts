@@ -4,6 +4,7 @@ import { differences } from "./runc-suite/tap.ts";
 
 /** The quick files that are about what the launcher could disturb; `npm run conformance -- runc` runs all. */
 const files = [
+  "checkpoint",
   "create",
   "delete",
   "exec",

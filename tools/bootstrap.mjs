@@ -1,4 +1,4 @@
-// Entry of `npm start`, `npm test`, `npm run bench` and `npm run e2e:k8s`. Runs on the system's Node with nothing
+// Entry of `npm start`, `npm test`, `npm run bench`, `npm run e2e:k8s` and their like. Runs on the system's Node with nothing
 // installed: checks the machine, installs the workspace's dependencies when they are not those of the lockfile, and goes
 // on under the pinned Node that came with them.
 import { spawn, spawnSync } from "node:child_process";
@@ -13,6 +13,8 @@ const programs = {
   test: ["tools/test.mjs"],
   bench: ["e2e/bench/main.ts"],
   "e2e:k8s": ["tools/test.mjs", "kubernetes"],
+  conformance: ["e2e/runc-suite/main.ts"],
+  soak: ["tools/soak.mjs"],
 };
 const neededGigabytes = 2;
 

@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
 import { bundleToolkit, installToolkit, toolkitPrograms } from "../servers/hooks-toolkit.ts";
 import { prepareRuncSuite, suiteFiles } from "./prepare.ts";
-import { enterRoot, suiteTree } from "./suite-root.ts";
+import { enterRoot } from "../servers/enter-root.ts";
+import { suiteTree } from "./suite-tree.ts";
 import { parseTap, type TapResult } from "./tap.ts";
 
 export interface Comparison {

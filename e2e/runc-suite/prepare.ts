@@ -2,7 +2,8 @@ import { access, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/
 import { join } from "node:path";
 import { fetchPackages, fetchPackageTree, fetchSource, run, withFileLock } from "@aeon/standalone";
 import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
-import { enterRoot, suiteTree } from "./suite-root.ts";
+import { enterRoot } from "../servers/enter-root.ts";
+import { suiteTree } from "./suite-tree.ts";
 
 /** The suite's own helper programs, which stand beside it. */
 const helpers = ["recvtty", "sd-helper", "seccompagent"];

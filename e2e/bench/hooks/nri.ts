@@ -11,6 +11,7 @@ import {
   type Sandbox,
 } from "@aeon/testkit";
 import { agentPaths, shippedPrograms, startAgent } from "../../servers/agent.ts";
+import type { ServerProcess } from "../../servers/server-process.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
 
@@ -40,8 +41,12 @@ export async function* nri({ signal, progress, quick }: BenchmarkContext): Async
   };
   // The agent runs in both, because it also looks at containers for other reasons than NRI.
   const measureWith = async (isOn: boolean, kinds: readonly Kind[]): Promise<void> => {
-    await using _agent = await startAgentOn(isOn);
-    await lives(rounds, signal, node, kinds);
+    const agent = await startAgentOn(isOn);
+    try {
+      await lives(rounds, signal, node, kinds);
+    } finally {
+      await agent[Symbol.asyncDispose]();
+    }
   };
   for (let block = 0; block < blocks; block++) {
     progress(`CRI lives without and with the agent on NRI, block ${block + 1} of ${blocks}`);
@@ -111,15 +116,19 @@ async function agentOf(folder: string, node: CriNode) {
         more: `[hooks]\nnri = ${isOn}\npath = "${rules}"\nnri-socket = "${join(node.containerd.folder, "nri.sock")}"\n`,
       }),
     );
-    const end = performance.now() + connectMs;
-    while (isOn && !(await isConnected())) {
-      if (performance.now() > end)
-        throw new Error(`the agent did not register in ${connectMs} ms: ${agent.errors()}`);
-      await delay(20);
-    }
+    if (isOn) await registered(isConnected, agent);
     const owned = made.move();
     return { [Symbol.asyncDispose]: () => owned.disposeAsync() };
   };
+}
+
+async function registered(isConnected: () => Promise<boolean>, agent: ServerProcess): Promise<void> {
+  const end = performance.now() + connectMs;
+  while (!(await isConnected())) {
+    if (performance.now() > end)
+      throw new Error(`the agent did not register in ${connectMs} ms: ${agent.errors()}`);
+    await delay(20);
+  }
 }
 
 /** containerd's own default specification with the hook in it; containerd reads it when it starts. */

@@ -25,11 +25,11 @@ async function smallDisk(path: string, size: string) {
       const { bavail, bsize, type } = await statfs(path);
       // Never the machine's own disk.
       if (type !== tmpfs) throw new Error(`${path} is no small disk`);
-      execFileSync("fallocate", ["-l", String(bavail * bsize - free), join(path, "ballast")]);
+      await writeFile(join(path, "ballast"), Buffer.alloc(bavail * bsize - free));
     },
     free: () => rm(join(path, "ballast")),
     readOnly: () => void execFileSync("mount", ["-o", "remount,ro", path]),
-    [Symbol.asyncDispose]: () => unmountBelow(path),
+    [Symbol.asyncDispose]: async () => void (await unmountBelow(path)),
   };
 }
 

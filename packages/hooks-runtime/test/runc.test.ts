@@ -176,3 +176,66 @@ test("no descriptor of the host reaches the container", async () => {
   expect(seen.filter((line) => /^[34] /.test(line))).toEqual(["3 /dev/null", "4 /dev/zero"]);
   expect(seen).toHaveLength(direct.length);
 });
+
+test("twelve descriptors and LISTEN_FDS reach the container as from runc itself", async () => {
+  await using setup = await setUp();
+  await setup.toolkit.rules({ version: 1, rules: [{ name: "a", when: { commands: "sh" }, env: ["A=1"] }] });
+  const show =
+    'for f in /proc/self/fd/*; do echo "$f $(readlink $f)"; done; echo $LISTEN_FDS; env | grep -v ^A=';
+  await setup.process(["sh", "-c", show]);
+  await symlink("busybox", join(setup.rootfs, "bin/readlink"));
+  await symlink("busybox", join(setup.rootfs, "bin/env"));
+  await symlink("busybox", join(setup.rootfs, "bin/grep"));
+  const spec = await readFile(join(setup.bundle, "config.json"), "utf8");
+  const fds = Array.from(
+    { length: 12 },
+    (_, index) => `${index + 3}<${index % 2 ? "/dev/null" : "/dev/zero"}`,
+  );
+  const see = async (program: string, preserved: number, listening: number) => {
+    await writeFile(join(setup.bundle, "config.json"), spec);
+    // The shell that opens them is the process that LISTEN_PID names.
+    const shell = `exec ${fds.join(" ")}; export LISTEN_FDS=${listening} LISTEN_PID=$$; exec "$@"`;
+    const run = ["run", "--preserve-fds", String(preserved), "--bundle", setup.bundle, setup.id];
+    const { code, stdout, stderr } = await call("/bin/bash", ["-c", shell, "bash", program, ...run]);
+    return { code, stderr, stdout: stdout.replaceAll(/:\[\d+\]|\/proc\/\d+/g, "") };
+  };
+  for (const [preserved, listening] of [
+    [0, 0],
+    [2, 0],
+    [12, 0],
+    [0, 2],
+    [3, 3],
+  ] as const) {
+    const direct = await see(await runc(), preserved, listening);
+    expect(direct.code).toBe(0);
+    expect(await see(setup.toolkit.launcher, preserved, listening)).toEqual(direct);
+    expect(direct.stdout.match(/\/dev\/(?:null|zero)$/gm) ?? []).toHaveLength(preserved + listening);
+  }
+});
+
+test("pipes of the caller stay blocking, with and without a look at the container", async () => {
+  await using setup = await setUp();
+  const probe = join(setup.root, "../probe");
+  const seen = join(setup.root, "../flags");
+  const look = `for n in 0 1 2; do grep flags /proc/self/fdinfo/$n; done >'${seen}'`;
+  await writeFile(probe, `#!/bin/sh\n${look}\n`, { mode: 0o755 });
+  await using toolkit = await testToolkit([probe]);
+  await setup.process(["sh"]);
+  // cat keeps real pipes on all three.
+  const piped = '{ sleep 0.05; } | { "$@" 2>&1 >&3 | cat >&2; } 3>&1 | cat';
+  const see = async (program: string): Promise<string> => {
+    const words = ["-c", piped, "sh", program, "create", "--bundle", setup.bundle, setup.id];
+    expect(await call("/bin/sh", words)).toMatchObject({ code: 0, stdout: "" });
+    return readFile(seen, "utf8");
+  };
+  const direct = await see(probe);
+  expect(direct).not.toContain("4");
+  const hooks = { createRuntime: [{ path: "/bin/true" }] };
+  for (const when of [{}, { commands: "sh" }]) {
+    await toolkit.rules({ version: 1, rules: [{ name: "a", when, hooks }] });
+    expect(await see(toolkit.launcher)).toBe(direct);
+  }
+  await toolkit.rules("broken");
+  await call("/bin/sh", ["-c", piped, "sh", toolkit.launcher, "create", "--bundle", setup.bundle, setup.id]);
+  expect(await see(toolkit.launcher)).toBe(direct);
+});

@@ -24,11 +24,18 @@ export interface PodOptions {
   readonly handler?: string;
 }
 
+export interface PodContainer {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
 /** A pod without containers; disposing removes it with those that were made in it. */
 export interface Sandbox extends AsyncDisposable {
   readonly id: string;
+  /** Creates a container and answers its id. */
+  create(container: PodContainer): Promise<string>;
   /** Creates and starts a container and answers its id. */
-  start(container: { readonly name: string; readonly command: readonly string[] }): Promise<string>;
+  start(container: PodContainer): Promise<string>;
 }
 
 /** A containerd with CRI, and pods on it. */
@@ -101,17 +108,21 @@ async function sandbox(cri: CriClient, image: string, pod: PodOptions): Promise<
     config: sandboxConfig,
     runtimeHandler: handler,
   });
+  const create = async ({ name: containerName, command }: PodContainer): Promise<string> => {
+    const config = {
+      metadata: { name: containerName, attempt: 0 },
+      image: { image },
+      command: [...command],
+      annotations,
+      labels,
+    };
+    return (await cri.runtime.createContainer({ podSandboxId, config, sandboxConfig })).containerId;
+  };
   return {
     id: podSandboxId,
-    async start({ name: containerName, command }) {
-      const config = {
-        metadata: { name: containerName, attempt: 0 },
-        image: { image },
-        command: [...command],
-        annotations,
-        labels,
-      };
-      const { containerId } = await cri.runtime.createContainer({ podSandboxId, config, sandboxConfig });
+    create,
+    async start(container) {
+      const containerId = await create(container);
       await cri.runtime.startContainer({ containerId });
       return containerId;
     },
