@@ -69,7 +69,14 @@ export async function startAgent(options: AgentOptions): Promise<ServerProcess> 
 }
 
 const configuration = (
-  { folder, containerd, policy = "none", backup = {}, store = join(folder, "store"), more = "" }: AgentOptions,
+  {
+    folder,
+    containerd,
+    policy = "none",
+    backup = {},
+    store = join(folder, "store"),
+    more = "",
+  }: AgentOptions,
   metrics: string,
 ): string => `version = 1
 root = "${join(folder, "agent")}"
