@@ -56,7 +56,10 @@ beforeAll(async () => {
   };
   writeConfig(folders, { containerd: { address: node.containerd.address, namespaces: ["*"] } });
   agent = await startAgent();
+  // The first container that wants them has the programs made.
+  const first = await startSleeper(node, "first", { labels: optedIn }, served("first"));
   await vi.waitUntil(madeTools, { timeout: 60_000 });
+  await first[Symbol.asyncDispose]();
 }, 300_000);
 
 afterAll(async () => {
@@ -72,7 +75,7 @@ const madeTools = (): string | undefined =>
   existsSync(toolsParent()) ? readdirSync(toolsParent()).find((name) => !name.startsWith(".")) : undefined;
 const tools = (): string => join(toolsParent(), madeTools() ?? "");
 const served = (id: string) => async () => {
-  await expect.poll(() => existsSync(join(folderOf(id), socketName)), { timeout: 30_000 }).toBe(true);
+  await vi.waitUntil(() => existsSync(join(folderOf(id), socketName)), { timeout: 30_000 });
 };
 
 const start = (

@@ -43,7 +43,7 @@ export interface PodFolders {
   wants(subject: PodFolderSubject): boolean;
   /**
    * Makes the folder with its socket, unless it is there, and tells what to mount; undefined when the container has
-   * not opted in. Quick enough for a runtime to wait for: a few file operations. The folder goes with the last
+   * not opted in. Quick enough for a runtime to wait for: a few file operations, and once per version of aeon at most 1.5 s. The folder goes with the last
    * container of its pod, and after a minute when no container came.
    */
   attach(subject: PodFolderSubject, signal: AbortSignal): Promise<PodFolderAttachment | undefined>;

@@ -21,6 +21,7 @@ import { folderName } from "./folder-name.ts";
 import { optedIn } from "./opted-in.ts";
 import { PodFolder, removeFolder, type Caller } from "./pod-folder.ts";
 import { subjectOf } from "./subject-of.ts";
+import type { ToolsOnDemand } from "./tools/tools-on-demand.ts";
 
 export interface FolderKeeperOptions {
   /** Folder of all pods' folders. */
@@ -29,8 +30,8 @@ export interface FolderKeeperOptions {
   readonly client: Client;
   /** Whose containers are looked after; undefined for all. */
   readonly namespaces: readonly Namespace[] | undefined;
-  /** Folder of the programs for containers, once it is there. */
-  readonly tools: () => string | undefined;
+  /** The programs for containers, if there are any. */
+  readonly tools: Pick<ToolsOnDemand, "prepare" | "folder"> | undefined;
   readonly accept: (socket: Socket, caller: Caller) => void;
   readonly log: Logger;
 }
@@ -84,7 +85,7 @@ export class FolderKeeper implements PodFolders, AsyncDisposable {
     folder.containers.add(subject.containerId);
     this.#expect(subject);
     const mounts = [bind(folder.path, podFolderPath)];
-    const tools = this.#options.tools();
+    const tools = await this.#options.tools?.folder();
     if (tools !== undefined) mounts.push(bind(tools, podToolsPath));
     return { mounts, pathEntry: podToolsPath };
   }
@@ -119,6 +120,8 @@ export class FolderKeeper implements PodFolders, AsyncDisposable {
     try {
       const folder = await opening;
       this.#folders.set(name, folder);
+      // Whoever mounts the folder by other means than attach() wants them too.
+      this.#options.tools?.prepare();
       return folder;
     } finally {
       this.#opening.delete(name);

@@ -1,12 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { containerdClient } from "@aeon/containerd";
 import {
   containerRegistry,
   definePlugin,
-  errorMessage,
   Lifetime,
   podFolders,
   tokenReviewer,
@@ -22,6 +20,7 @@ import { FolderKeeper } from "./folder-keeper.ts";
 import type { HandlerOptions } from "./handler.ts";
 import type { Caller } from "./pod-folder.ts";
 import { agentState, hasKubernetes, servedServices } from "./served-services.ts";
+import { ToolsOnDemand } from "./tools/tools-on-demand.ts";
 
 /**
  * Gives containers a socket to the agent. The folders and sockets are light; what answers calls is loaded with the
@@ -45,19 +44,16 @@ export const containerServicePlugin = definePlugin({
 
 async function startFolders(context: PluginContext<ContainerServiceConfig>, life: Lifetime): Promise<void> {
   const { config, log, root, signal } = context;
-  let tools: string | undefined;
-  if (existsSync(bundledProgram) && config["default-policy"] !== "none") {
-    // Copies more than a hundred megabytes once per version, which nothing has to wait for.
-    const making = podTools(join(root, "tools")).then(
-      (made) => (tools = made),
-      (error: unknown) => {
-        const reason = errorMessage(error);
-        log.warn({ error: reason }, "containers get no programs");
-        context.health("tools", () => ({ ok: false, reason }));
-      },
-    );
-    life.defer(async () => void (await making));
-  }
+  const tools = existsSync(bundledProgram)
+    ? life.use(
+        new ToolsOnDemand({
+          folder: join(root, "tools"),
+          program: bundledProgram,
+          log,
+          failed: (reason) => context.health("tools", () => ({ ok: false, reason })),
+        }),
+      )
+    : undefined;
   const front: HttpFront<Caller> = new HttpFront(
     lazyHandler(
       () => makeHandler(context, (request) => front.tagOf(request)),
@@ -70,7 +66,7 @@ async function startFolders(context: PluginContext<ContainerServiceConfig>, life
       config,
       client: context.require(containerdClient),
       namespaces: context.find(watchedNamespaces),
-      tools: () => tools,
+      tools,
       accept: (socket, caller) => front.accept(socket, caller),
       log,
     }),
@@ -82,12 +78,6 @@ async function startFolders(context: PluginContext<ContainerServiceConfig>, life
 
 /** In the bundle the program for containers lies beside the agent's. */
 const bundledProgram = join(import.meta.dirname, "pod-cli.js");
-
-async function podTools(folder: string): Promise<string> {
-  const { makePodTools } = await import("./tools/pod-tools.ts");
-  await mkdir(folder, { recursive: true, mode: 0o711 });
-  return makePodTools({ folder, program: bundledProgram });
-}
 
 type CallerOf = HandlerOptions["callerOf"];
 
