@@ -1,17 +1,9 @@
-import { errorMessage, isAeonError } from "@aeon/core";
-import { createProgram } from "./cli/program.ts";
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
 import { preferLittleMemory } from "./v8-settings.ts";
 
 preferLittleMemory();
-try {
-  await createProgram().parseAsync();
-} catch (error) {
-  const text = isAeonError(error) ? `${error.reason}: ${error.message}` : stackOf(error);
-  process.stderr.write(`aeon: ${text}\n`);
-  process.exitCode = 1;
-}
-
-/** Only an unexpected error needs its stack. */
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : errorMessage(error);
-}
+// Saves a fifth of the start. Beside the program, where only those can write who could replace it as well.
+if (import.meta.filename.endsWith(".js")) enableCompileCache(join(import.meta.dirname, "compile-cache"));
+const { main } = await import("./cli/main.ts");
+await main();
