@@ -131,6 +131,6 @@ async function writeImage(
 }
 
 async function workFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "aeon-dind-image-"));
+  const path = await mkdtemp(join(tmpdir(), "aeon-dindimage-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }

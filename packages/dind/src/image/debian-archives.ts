@@ -19,7 +19,7 @@ export interface ArchiveRequest {
  */
 export async function fetchDebianArchives(request: ArchiveRequest): Promise<void> {
   const { suite, packages, folder, signal } = request;
-  const root = await mkdtemp(join(tmpdir(), "aeon-dind-apt-"));
+  const root = await mkdtemp(join(tmpdir(), "aeon-dindapt-"));
   try {
     for (const name of ["lists/partial", "cache/archives/partial", "log"])
       await mkdir(join(root, name), { recursive: true });
