@@ -15,7 +15,7 @@ export {
 } from "./namespace.ts";
 export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";
 export { descriptorPath, type BytePath } from "./path.ts";
-export { signalOnParentDeath } from "./process.ts";
+export { signalOnParentDeath, takeDescriptorSync } from "./process.ts";
 export { linkDescriptor, renameExchange, renameNoReplace, renameNoReplaceSync } from "./rename.ts";
 export { linuxSelfTest } from "./self-test.ts";
 export { netlinkRequestSync, netlinkProtocols } from "./netlink.ts";
