@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
-import type { Rolldown } from "tsdown";
+import { defineConfig, type Rolldown } from "tsdown";
+import { filterBundle } from "../../tools/filter-bundle.ts";
 import { copyAddon } from "../../tools/koffi-addon.ts";
 import { withoutLazyProperties } from "../../tools/lazy-builtins.ts";
 import { shippedBundle } from "../../tools/shipped-bundle.ts";
@@ -43,7 +44,6 @@ function modulesOf(name: string): string {
 const agent = shippedBundle({
   entry: {
     aeon: "src/main.ts",
-    "dind-filter": "../dind/src/filter/main.ts",
     "namespace-worker": "../dind/src/system/namespace-worker.ts",
     "disk-worker": "../snapshotter/src/overlay/disk-worker.ts",
     "backup-worker": "../rootfs-backup/src/worker/main.ts",
@@ -61,4 +61,4 @@ const podCli = shippedBundle({
   withoutSideEffects: true,
 });
 
-export default [agent, podCli];
+export default [agent, defineConfig(filterBundle("../dind/src/filter/main.ts")), podCli];

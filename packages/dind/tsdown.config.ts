@@ -1,11 +1,16 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { defineConfig } from "tsdown";
+import { filterBundle } from "../../tools/filter-bundle.ts";
 import { copyAddon } from "../../tools/koffi-addon.ts";
-import { withoutLazyProperties } from "../../tools/lazy-builtins.ts";
-import { shippedBundle } from "../../tools/shipped-bundle.ts";
 
-/** The filter, which has to start fast and stay small. */
-export default shippedBundle({
-  entry: { "dind-filter": "src/filter/main.ts" },
-  withoutSideEffects: true,
-  plugins: [withoutLazyProperties()],
-  finish: (outDir) => copyAddon(outDir, import.meta.url),
+/** The filter alone, as the agent's bundle has it too. */
+export default defineConfig({
+  ...filterBundle("src/filter/main.ts"),
+  hooks: {
+    "build:done": ({ options }) => {
+      copyAddon(options.outDir, import.meta.url);
+      writeFileSync(join(options.outDir, "package.json"), `${JSON.stringify({ type: "module" })}\n`);
+    },
+  },
 });

@@ -1,4 +1,5 @@
-export type { ControllerOptions, DindController, DindState, DindStatus } from "./controller/controller.ts";
+export type { DindController } from "./controller/controller.ts";
+export type { ControllerOptions, DindState, DindStatus } from "./controller/controller-options.ts";
 export * from "./filter/filter-config.ts";
 export type { DindSettings } from "./controller/dind-settings.ts";
 export { errors } from "./errors.ts";

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Task } from "@aeon/containerd";
 import type { DindController } from "../src/index.ts";
+import { namespace } from "./open-controller.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { traces } from "./traces.ts";
 
@@ -12,8 +13,8 @@ let first: Task;
 let second: Task;
 /** Of the second container's network before there was a dockerd in it; a new network has the host's. */
 let forwarding: string;
-const one = { namespace: "default", id: "one" };
-const two = { namespace: "default", id: "two" };
+const one = { namespace, id: "one" };
+const two = { namespace, id: "two" };
 const mib = 1024 * 1024;
 
 beforeAll(async () => {
@@ -158,7 +159,7 @@ test("a container that ends in the middle of work leaves nothing", async () => {
 
 test("a first client starts it when the socket was made ahead", async () => {
   const task = await setup.main("lazy");
-  const main = { namespace: "default", id: "lazy" };
+  const main = { namespace, id: "lazy" };
   expect((await controller.arm(main)).state).toBe("armed");
   expect(await setup.exec(task, ["docker", "version"])).toContain("Server:");
   expect((await controller.status(main)).state).toBe("running");

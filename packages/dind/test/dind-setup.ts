@@ -6,7 +6,7 @@ import { connect, type Client, type CreateContainerOptions, type Task } from "@a
 import { Lifetime } from "@aeon/core";
 import { launchContainerd, temporaryFolder, type PrivateContainerd } from "@aeon/testkit";
 import type { ControllerOptions, DindController } from "../src/index.ts";
-import { openController } from "./open-controller.ts";
+import { namespace, openController } from "./open-controller.ts";
 import { dindArchive, dockerClientImage } from "./docker-images.ts";
 
 /** A containerd with main containers' image, and controllers on it. */
@@ -28,7 +28,8 @@ export async function setUp(): Promise<Setup> {
   try {
     const folder = life.use(await temporaryFolder("d"));
     const containerd = life.use(await launchContainerd());
-    const client = life.use(await connect({ address: containerd.address }));
+    const connection = life.use(await connect({ address: containerd.address }));
+    const client = connection.withNamespace(namespace);
     const image = await dockerClientImage(join(folder.path, "main.tar"));
     await client.import(createReadStream(join(folder.path, "main.tar")), { unpack: "overlayfs" });
     const archive = await dindArchive();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { seeded } from "@aeon/testkit";
+import { namespace } from "./open-controller.ts";
 import { setUp } from "./dind-setup.ts";
 import { traces } from "./traces.ts";
 
@@ -22,7 +23,7 @@ test(
     // The image is unpacked once, so that kills hit the steps of a start.
     await using warm = await setup.controller();
     const first = await setup.main("warm");
-    await warm.start({ namespace: "default", id: "warm" }, AbortSignal.timeout(90_000));
+    await warm.start({ namespace, id: "warm" }, AbortSignal.timeout(90_000));
     await first.kill("SIGKILL");
     await expect.poll(() => warm.list(), { timeout: 30_000, interval: 100 }).toEqual([]);
     await warm[Symbol.asyncDispose]();
@@ -53,7 +54,7 @@ test(
       await using controller = await setup.controller();
       const moment = `round ${round}, killed after ${after} ms`;
       const use = async (): Promise<string> => {
-        const { state } = await controller.start({ namespace: "default", id }, AbortSignal.timeout(90_000));
+        const { state } = await controller.start({ namespace, id }, AbortSignal.timeout(90_000));
         const listed = await setup.exec(main, ["docker", "ps", "-q"]);
         await main.kill("SIGKILL");
         return `${state}${listed}`;

@@ -9,7 +9,14 @@ import {
   type DindSettings,
 } from "../src/index.ts";
 
-const settings: DindSettings = {
+/**
+ * containerd namespace of main containers here and in processes that this one starts: runc knows containers of one
+ * namespace machine-wide.
+ */
+export const namespace = (process.env["AEON_TEST_NAMESPACE"] ??= `dind-${process.pid.toString(36)}`);
+
+/** Those of tests that do not care. */
+export const defaultSettings: DindSettings = {
   image: "docker.io/library/aeon-dind:latest",
   diskLimit: 2 * 1024 ** 3,
   network: "bridge",
@@ -35,7 +42,7 @@ export async function openController(
     snapshotter: "overlayfs",
     imageArchive: archive,
     log: { ...silentLogger, warn: (...facts: unknown[]) => console.warn(...facts) },
-    settings: () => settings,
+    settings: () => defaultSettings,
     request: () => undefined,
     isOurs: () => true,
     ...options,

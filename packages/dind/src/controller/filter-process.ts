@@ -1,28 +1,25 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { request } from "node:http";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errors } from "../errors.ts";
-import {
-  readyLine,
-  type DaemonConfig,
-  type FilterConfig,
-  type FilterStatus,
-} from "../filter/filter-config.ts";
+import { readyLine, type FilterConfig } from "../filter/filter-config.ts";
 import type { MainSocket } from "../mounts/main-socket.ts";
 import { replace } from "./daemon-files.ts";
+import { startTimeOf } from "./main-process.ts";
 import type { Places } from "./places.ts";
 
-/** Milliseconds until a new filter has to serve, and for one call of its control socket. */
+/** Milliseconds until a new filter has to serve. */
 const readyMs = 20_000;
-const callMs = 10_000;
+
+/** Of Node, for filters: V8's middle compiler makes 2 MB of it resident and does little for a proxy. */
+export const filterFlags: readonly string[] = ["--no-maglev"];
 
 /** Program of the filter: beside the agent in a bundle, or the source. */
 export function filterCommand(): readonly string[] {
-  const bundled = join(import.meta.dirname, "dind-filter.js");
-  if (existsSync(bundled)) return [process.execPath, bundled];
+  const bundled = join(import.meta.dirname, "dind-filter.cjs");
+  if (existsSync(bundled)) return [process.execPath, ...filterFlags, bundled];
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const source = join(dirname(import.meta.dirname), "filter", `main.${extension}`);
   return [process.execPath, ...(extension === "ts" ? ["--conditions=@aeon/source"] : []), source];
@@ -68,59 +65,22 @@ export async function startFilter(
   return child.pid ?? 0;
 }
 
-/** A running filter, by its control socket. */
-export class FilterControl {
-  readonly #socket: string;
-
-  constructor(socket: string) {
-    this.#socket = socket;
-  }
-
-  async status(): Promise<FilterStatus> {
-    const answer: FilterStatus = JSON.parse(await this.#call("GET", "/status"));
-    return answer;
-  }
-
-  /** Tells where a new D is and waits until its pins are there. */
-  async setDaemon(daemon: DaemonConfig): Promise<void> {
-    await this.#call("PUT", "/daemon", daemon);
-  }
-
-  async reload(): Promise<void> {
-    await this.#call("POST", "/reload");
-  }
-
-  /** Ends it; false when nobody answers. */
-  async stop(): Promise<boolean> {
-    return this.#call("POST", "/stop").then(
-      () => true,
-      () => false,
-    );
-  }
-
-  async #call(method: string, path: string, body?: object): Promise<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const sent = request(
-      {
-        socketPath: this.#socket,
-        method,
-        path,
-        timeout: callMs,
-        agent: false,
-        headers: { "content-type": "application/json" },
-      },
-      (response) => {
-        const { statusCode } = response;
-        const settle = (answer: string): void =>
-          statusCode === 200
-            ? resolve(answer)
-            : reject(errors.DIND_FILTER_FAILED(`the filter refused ${method} ${path}: ${answer}`));
-        void text(response).then(settle, reject);
-      },
-    );
-    sent.once("timeout", () => sent.destroy(new Error(`no answer in ${callMs} ms`)));
-    sent.once("error", reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-    return promise;
+/**
+ * Ends the filters of a configuration file that do not answer, such as one that an agent started before it was killed:
+ * it would come up later, on sockets that are nobody's.
+ */
+export async function killFilters(config: string): Promise<void> {
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const args = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
+    if (!args.split("\0").includes(config)) continue;
+    const pid = Number(name);
+    const startTime = startTimeOf(pid);
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      continue;
+    }
+    for (let now = startTime; now !== undefined && now === startTime; now = startTimeOf(pid)) await sleep(5);
   }
 }

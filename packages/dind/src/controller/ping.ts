@@ -1,21 +1,41 @@
 import { readFile } from "node:fs/promises";
 import { request } from "node:http";
+import { text } from "node:stream/consumers";
 
 /** Asks a dockerd whether it serves; the reason when it does not. */
-export function ping(socketPath: string, timeoutMs = 2000): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const sent = request({ socketPath, path: "/_ping", agent: false, timeout: timeoutMs }, (response) => {
-    response.resume();
-    resolve(response.statusCode === 200 ? undefined : `dockerd answered ${response.statusCode}`);
+export async function ping(socketPath: string, timeoutMs = 2000): Promise<string | undefined> {
+  try {
+    await ask(socketPath, "/_ping", timeoutMs);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** How many containers run in it; 1 when it does not say. */
+export async function runningContainers(socketPath: string, timeoutMs = 5000): Promise<number> {
+  try {
+    const listed: unknown = JSON.parse(await ask(socketPath, "/containers/json", timeoutMs));
+    return Array.isArray(listed) ? listed.length : 1;
+  } catch {
+    return 1;
+  }
+}
+
+async function ask(socketPath: string, path: string, timeoutMs: number): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const sent = request({ socketPath, path, agent: false, timeout: timeoutMs }, (response) => {
+    if (response.statusCode !== 200) reject(new Error(`dockerd answered ${response.statusCode}`));
+    text(response).then(resolve, reject);
   });
   sent.once("timeout", () => sent.destroy(new Error(`dockerd did not answer within ${timeoutMs} ms`)));
-  sent.once("error", (error) => resolve(error.message));
+  sent.once("error", reject);
   sent.end();
   return promise;
 }
 
 /** What dockerd said last. */
 export async function logTail(path: string, lines = 5): Promise<string> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  return text.trimEnd().split("\n").slice(-lines).join("\n");
+  const said = await readFile(path, "utf8").catch(() => "");
+  return said.trimEnd().split("\n").slice(-lines).join("\n");
 }

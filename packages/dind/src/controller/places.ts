@@ -24,6 +24,7 @@ export interface Places {
   readonly upstream: string;
   /** Where dockerd makes it; it moves to `upstream` once it serves, so that clients never meet one that does not. */
   readonly starting: string;
+  readonly daemonLog: string;
   readonly filterConfig: string;
   readonly filterControl: string;
   readonly filterState: string;
@@ -67,6 +68,7 @@ export function placesOf(
     config: join(state, "etc"),
     upstream: join(state, "run", "docker.sock"),
     starting: join(state, "run", "dockerd.sock"),
+    daemonLog: join(state, "run", "dockerd.log"),
     filterConfig: join(state, "filter.json"),
     filterControl: join(state, "control.sock"),
     filterState: join(root, "filter"),

@@ -6,7 +6,8 @@ import { isMounted, removeDataDisk } from "./data-disk.ts";
 import { isAlive } from "./main-process.ts";
 import { firewallTable, type Places } from "./places.ts";
 import type { DindRecord } from "./records.ts";
-import { isGone, linksOf } from "./start-dind.ts";
+import { isGone } from "./is-gone.ts";
+import { linksOf } from "./main-network.ts";
 
 /** Milliseconds that dockerd gets to end its containers. */
 const graceMs = 10_000;

@@ -1,7 +1,7 @@
 /**
  * The contract between the controller and a filter process.
  *
- * The controller starts `filter/main.ts FILE` (in a bundle `dind-filter.js FILE`), detached, as root on the host, with
+ * The controller starts `filter/main.ts FILE` (in a bundle `dind-filter.cjs FILE`), detached, as root on the host, with
  * the listening sockets as inherited descriptors; FILE holds a {@link FilterConfig} as JSON, mode 0600. The process
  * prints one line to standard output when it accepts connections ({@link readyLine}) and from then on writes only its
  * audit file. It outlives the agent: a new agent finds it by `controlSocket` and talks HTTP to it, see
@@ -109,7 +109,8 @@ export const readyLine = "ready";
  * - `POST /reload` → reads configuration file (network, limits, devices, policy) again
  * - `POST /handover` {@link HandoverRequest} → starts the successor with the listeners; answers when that one serves.
  *   The old process ends by itself when its last stream has ended.
- * - `POST /stop` → releases all pins and ends at once, for when M is gone.
+ * - `POST /stop` {@link StopRequest} → releases all pins, answers and ends.
+ * - `GET /alive` → an answer that ends when this process does, or has handed over.
  */
 export interface ControlCalls {
   readonly "GET /status": { readonly answer: FilterStatus };
@@ -119,11 +120,16 @@ export interface ControlCalls {
   };
   readonly "POST /reload": { readonly answer: Record<string, never> };
   readonly "POST /handover": { readonly body: HandoverRequest; readonly answer: { readonly pid: number } };
-  readonly "POST /stop": { readonly answer: Record<string, never> };
+  readonly "POST /stop": { readonly body?: StopRequest; readonly answer: Record<string, never> };
+}
+
+export interface StopRequest {
+  /** Their records stay, for a D that is started again on the same data. */
+  readonly keepPins: boolean;
 }
 
 export interface HandoverRequest {
-  /** Program and arguments of the new version, such as `[node, "dind-filter.js"]`. */
+  /** Program and arguments of the new version, such as `[node, "dind-filter.cjs"]`. */
   readonly command: readonly string[];
   /** Its configuration file; `listeners` in it are ignored, the successor gets 3, 4, … */
   readonly config: string;

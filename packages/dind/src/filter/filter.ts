@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import type { DaemonConfig, FilterConfig, FilterStatus } from "./filter-config.ts";
 import type { ParseContext } from "./http/parse-request.ts";
 import { createFilterServer, type Activity } from "./http/server.ts";
-import type { Decision, ServiceContext } from "./http/service.ts";
+import type { Decision, ServiceContext } from "./http/call.ts";
 import { Upstream } from "./http/upstream.ts";
 import { Pins } from "./paths/pins.ts";
 import { Sweeper } from "./paths/sweeper.ts";

@@ -6,7 +6,15 @@ process.on("SIGHUP", () => undefined);
 if (file === undefined) {
   process.stderr.write("dind-filter: name a configuration file\n");
   process.exitCode = 2;
-} else {
-  await runFilter(file, option === "--listeners" ? list.split(",").map(Number) : undefined);
-  process.exit(0);
+} else void run(file, option === "--listeners" ? list.split(",").map(Number) : undefined);
+
+/** Not at the top of the module: as a classic script the bundle takes 8 MB less than as a module. */
+async function run(config: string, listeners: readonly number[] | undefined): Promise<void> {
+  try {
+    await runFilter(config, listeners);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`dind-filter: ${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exit(1);
+  }
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer as createNetServer, type Server as NetServer, type Socket } from "node:net";
 import type { Server } from "node:http";
 import { startSuccessor } from "./control/handover.ts";
-import { serveControl } from "./control/control-server.ts";
+import { serveControl, type ControlServer } from "./control/control-server.ts";
 import { Filter } from "./filter.ts";
 import { readyLine, type DaemonConfig, type HandoverRequest } from "./filter-config.ts";
 
@@ -17,14 +17,14 @@ export async function runFilter(file: string, listeners: readonly number[] | und
   const doors: NetServer[] = [];
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
   // By the time the successor is up it has replaced the file of the control socket.
-  let control: Server | undefined;
-  let stopped = false;
+  let control: ControlServer | undefined;
+  let stopped: Promise<void> | undefined;
 
-  const stop = async (): Promise<void> => {
-    if (stopped) return;
-    stopped = true;
-    await filter.pins.releaseAll();
-    finish();
+  const stop = async (body: unknown): Promise<void> => {
+    stopped ??= keepsPins(body) ? Promise.resolve() : filter.pins.releaseAll();
+    await stopped;
+    // The answer has to leave before the process ends.
+    setImmediate(finish);
   };
   const handOver = async (request: HandoverRequest): Promise<{ pid: number }> => {
     const pid = await startSuccessor(request, fds);
@@ -47,7 +47,7 @@ export async function runFilter(file: string, listeners: readonly number[] | und
       "PUT /daemon": (body) => filter.useDaemon(daemonIn(body)),
       "POST /reload": () => filter.reload(),
       "POST /handover": (body) => handOver(handoverIn(body)),
-      "POST /stop": () => void setImmediate(() => void stop()),
+      "POST /stop": stop,
     },
     { replace: listeners !== undefined },
   );
@@ -55,6 +55,9 @@ export async function runFilter(file: string, listeners: readonly number[] | und
   await finished;
   filter[Symbol.dispose]();
 }
+
+const keepsPins = (body: unknown): boolean =>
+  typeof body === "object" && body !== null && "keepPins" in body && body.keepPins === true;
 
 function daemonIn(body: unknown): DaemonConfig {
   if (!isDaemon(body)) throw new TypeError("pid, mainRoot and pinFolder are required");

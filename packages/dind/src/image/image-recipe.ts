@@ -73,7 +73,9 @@ export const files: Readonly<Record<string, string>> = {
  */
 export const initScript = `#!/bin/sh
 set -eu
-exec >/run/aeon/dockerd.log 2>&1
+# Appending, so that it can be emptied while dockerd writes.
+: >/run/aeon/dockerd.log
+exec >>/run/aeon/dockerd.log 2>&1
 root=/sys/fs/cgroup
 if [ -f "$root/cgroup.controllers" ]; then
   mkdir -p "$root/init"

@@ -15,6 +15,8 @@ export interface MainSocket {
 /** Folders in which docker clients look for the socket. */
 const folders = ["run", "var/run"] as const;
 const socketName = "docker.sock";
+/** As the main container sees them; there is no second one where `/var/run` is `/run`. */
+export const socketPaths = ["/run/docker.sock", "/var/run/docker.sock"] as const;
 /** The owner and the group of the container's root user; others in it are not given root's power over it. */
 const socketMode = 0o660;
 

@@ -1,5 +1,5 @@
 import { capability, type Capability } from "@aeon/core";
-import type { DindStatus } from "../controller/controller.ts";
+import type { DindStatus } from "../controller/controller-options.ts";
 import type { MainContainer } from "../controller/places.ts";
 import type { ExplainedSetting } from "./settings-of.ts";
 

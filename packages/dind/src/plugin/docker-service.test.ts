@@ -1,6 +1,6 @@
 import { containerId, namespace, silentLogger, snapshotKey, type ContainerEntry } from "@aeon/core";
 import { expect, test } from "vitest";
-import type { DindStatus } from "../controller/controller.ts";
+import type { DindStatus } from "../controller/controller-options.ts";
 import type { MainContainer } from "../controller/places.ts";
 import type { DindService } from "./dind-service.ts";
 import { dockerService } from "./docker-service.ts";

@@ -2,7 +2,7 @@ import { defineAction, type ContainerCaller, type ContainerEntry, type Container
 import { dind } from "@aeon/proto";
 import { create } from "@bufbuild/protobuf";
 import * as v from "valibot";
-import type { DindStatus } from "../controller/controller.ts";
+import type { DindStatus } from "../controller/controller-options.ts";
 import type { MainContainer } from "../controller/places.ts";
 import { errors } from "../errors.ts";
 import type { DindService } from "./dind-service.ts";

@@ -1,4 +1,5 @@
-import type { ControllerOptions, DindController } from "../controller/controller.ts";
+import type { DindController } from "../controller/controller.ts";
+import type { ControllerOptions } from "../controller/controller-options.ts";
 import type { BuiltDindImage, DindImageOptions } from "../image/build-dind-image.ts";
 
 /** Builds the image that DinD containers run; see {@link DindImageOptions}. Loaded when it is called. */

@@ -1,28 +1,91 @@
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { errors } from "../errors.ts";
 import type { NamespaceAnswer, NamespaceTask } from "./namespace-worker.ts";
 
-/** MiB; it makes a few system calls and ends. */
+/** MiB; it makes a few system calls at a time. */
 const limits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32, stackSizeMb: 1 };
+/** Milliseconds that the thread waits for more to do. */
+const restMs = 2000;
+
+/** One thread for what is done in other processes' namespaces; ends when it failed, or has rested. */
+class NamespaceThread {
+  readonly #worker: Worker;
+  readonly #ended: () => void;
+  #queue: Promise<unknown> = Promise.resolve();
+  #tasks = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(ended: () => void) {
+    this.#ended = ended;
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    this.#worker = new Worker(new URL(`./namespace-worker.${extension}`, import.meta.url), {
+      name: "aeon-namespace",
+      resourceLimits: limits,
+      // Descriptors are closed by who opened them; some come from calls that Node does not know.
+      trackUnmanagedFds: false,
+    });
+    this.#worker.once("exit", ended).once("error", ended);
+    this.#rest();
+  }
+
+  run(task: NamespaceTask): Promise<string> {
+    this.#tasks += 1;
+    clearTimeout(this.#timer);
+    this.#worker.ref();
+    const turn = this.#queue.then(() => this.#ask(task));
+    this.#queue = this.#after(turn);
+    return turn;
+  }
+
+  async #after(turn: Promise<unknown>): Promise<void> {
+    await turn.catch(() => {});
+    this.#tasks -= 1;
+    if (this.#tasks === 0) this.#rest();
+  }
+
+  async #ask(task: NamespaceTask): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<NamespaceAnswer>();
+    const ended = (): void => resolve({ ok: false, message: "the thread ended" });
+    this.#worker.once("message", resolve).once("exit", ended).once("error", ended);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    this.#worker.postMessage(task);
+    const answer = await promise;
+    this.#worker.off("message", resolve).off("exit", ended).off("error", ended);
+    if (!answer.ok) throw errors.DIND_NAMESPACE_FAILED(`${task.kind}: ${answer.message}`);
+    return answer.value;
+  }
+
+  #rest(): void {
+    this.#worker.unref();
+    this.#timer = setTimeout(() => {
+      this.#ended();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      this.#worker.postMessage("end");
+    }, restMs).unref();
+  }
+}
+
+let thread: NamespaceThread | undefined;
+
+function current(): NamespaceThread {
+  if (thread === undefined) {
+    const made = new NamespaceThread(() => {
+      if (thread === made) thread = undefined;
+    });
+    thread = made;
+  }
+  return thread;
+}
+
+/** Starts the thread ahead of its first task. */
+export function prepareNamespaces(): void {
+  current();
+}
 
 /**
- * Does something in the namespaces of other processes, on a thread that ends afterwards: a thread can change its
- * namespaces alone, and Node's own threads must not. Throws `DIND_NAMESPACE_FAILED`.
+ * Does something in the namespaces of other processes, on a thread that goes back to its own afterwards: a thread can
+ * change its namespaces alone, and Node's own threads must not. Throws `DIND_NAMESPACE_FAILED`.
  */
-export async function inNamespaces(task: NamespaceTask): Promise<string> {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./namespace-worker.${extension}`, import.meta.url), {
-    name: "aeon-namespace",
-    resourceLimits: limits,
-    workerData: task,
-    // Descriptors are closed by who opened them; some come from calls that Node does not know.
-    trackUnmanagedFds: false,
-  });
-  const exited = once(worker, "exit");
-  const first = await Promise.race([once(worker, "message"), exited.then(() => undefined)]);
-  await exited;
-  const answer: NamespaceAnswer = first?.[0] ?? { ok: false, message: "the thread ended" };
-  if (!answer.ok) throw errors.DIND_NAMESPACE_FAILED(`${task.kind}: ${answer.message}`);
-  return answer.value;
+export function inNamespaces(task: NamespaceTask): Promise<string> {
+  return current().run(task);
 }

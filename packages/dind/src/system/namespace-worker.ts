@@ -1,5 +1,5 @@
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
-import { parentPort, workerData } from "node:worker_threads";
+import { closeSync, constants, openSync, writeFileSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
 import { errorMessage, linux } from "@aeon/core";
 import { deleteLinkMessage, deleteTableMessage } from "../network/netlink-messages.ts";
 
@@ -12,9 +12,11 @@ export interface MountCopy {
   readonly recursive: boolean;
   /** When given, only a file with this inode number is taken. */
   readonly inode?: string;
+  /** Takes an earlier copy away first: nothing can be mounted on a file that is deleted. */
+  readonly replaces?: boolean;
 }
 
-/** What a thread does in other namespaces before it ends. */
+/** What the thread does in other namespaces before it goes back. */
 export type NamespaceTask =
   | {
       readonly kind: "copy-mounts";
@@ -28,8 +30,7 @@ export type NamespaceTask =
       readonly links: readonly string[];
       readonly table: string;
       readonly forward: string;
-    }
-  | { readonly kind: "read-network"; readonly pid: number };
+    };
 
 /** What the thread answers. */
 export type NamespaceAnswer =
@@ -37,6 +38,8 @@ export type NamespaceAnswer =
   | { readonly ok: false; readonly message: string };
 
 const forwardFile = "/proc/sys/net/ipv4/ip_forward";
+
+const { detach, noFollow } = linux.unmountFlags;
 /** Errors that say that what should go is gone: ENOENT, ENODEV. */
 const gone = new Set([2, 19]);
 
@@ -59,7 +62,6 @@ function copyMounts({ from, to, mounts }: Extract<NamespaceTask, { kind: "copy-m
         resolve: linux.resolveFlags.inRoot | linux.resolveFlags.noMagicLinks,
       }),
     );
-  linux.unshareFileSystemSync();
   linux.enterNamespaceSync(spaces.from, "mnt");
   const clones = mounts.map(({ source, recursive, inode }) => {
     const origin = source === "" ? roots.from : below(roots.from, source, constants.O_NOFOLLOW);
@@ -70,8 +72,10 @@ function copyMounts({ from, to, mounts }: Extract<NamespaceTask, { kind: "copy-m
     return clone;
   });
   linux.enterNamespaceSync(spaces.to, "mnt");
-  for (const [index, { target }] of mounts.entries())
+  for (const [index, { target, replaces }] of mounts.entries()) {
+    if (replaces === true) linux.unmountSync(target, detach | noFollow);
     linux.attachMountSync(clones[index] ?? -1, below(roots.to, target), target);
+  }
   return "";
 }
 
@@ -99,21 +103,33 @@ function clearNetwork(task: Extract<NamespaceTask, { kind: "clear-network" }>): 
   return "";
 }
 
-function run(task: NamespaceTask): string {
-  if (task.kind === "copy-mounts") return copyMounts(task);
-  if (task.kind === "clear-network") return clearNetwork(task);
-  enterNetwork(task.pid);
-  return readFileSync(forwardFile, "utf8").trim();
-}
+const run = (task: NamespaceTask): string =>
+  task.kind === "copy-mounts" ? copyMounts(task) : clearNetwork(task);
 
-function answer(): NamespaceAnswer {
+/** The thread's own namespaces; it does nothing more when it cannot go back to them. */
+const home = {
+  mnt: openSync("/proc/thread-self/ns/mnt", "r"),
+  net: openSync("/proc/thread-self/ns/net", "r"),
+};
+linux.unshareFileSystemSync();
+
+function answer(task: NamespaceTask): NamespaceAnswer {
   try {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by namespaceThread alone
-    return { ok: true, value: run(workerData as NamespaceTask) };
+    return { ok: true, value: run(task) };
   } catch (error) {
     return { ok: false, message: errorMessage(error) };
+  } finally {
+    linux.enterNamespaceSync(home.mnt, "mnt");
+    linux.enterNamespaceSync(home.net, "net");
   }
 }
 
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-parentPort?.postMessage(answer());
+parentPort?.on("message", (task: NamespaceTask | "end") => {
+  if (task === "end") {
+    for (const fd of Object.values(home)) closeSync(fd);
+    parentPort?.close();
+    return;
+  }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  parentPort?.postMessage(answer(task));
+});

@@ -1,18 +1,30 @@
 import { chmodSync, renameSync, unlinkSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { readBody } from "../http/read-body.ts";
 
 /** Calls of the controller by method and path; the result is the JSON, or text, of the answer. */
 export type ControlHandlers = Readonly<Record<string, (body: unknown) => unknown>>;
 
+export interface ControlServer {
+  /** Takes no more calls, and ends the answers to `GET /alive`. */
+  close(): void;
+}
+
 /** Serves the controller on a socket that only root may use; replaces one that nobody answers on. */
 export async function serveControl(
   path: string,
   handlers: ControlHandlers,
   options: { readonly replace: boolean },
-): Promise<Server> {
+): Promise<ControlServer> {
+  const watches = new Set<ServerResponse>();
   const server = createServer((request, response) => {
+    if (request.url === "/alive") {
+      watches.add(response);
+      response.once("close", () => watches.delete(response));
+      response.writeHead(200).flushHeaders();
+      return;
+    }
     void respond();
     async function respond(): Promise<void> {
       const { status, type, text } = await answer(request, handlers);
@@ -35,7 +47,12 @@ export async function serveControl(
   await promise;
   chmodSync(made, 0o600);
   renameSync(made, path);
-  return server;
+  return {
+    close: () => {
+      server.close();
+      for (const watch of watches) watch.end();
+    },
+  };
 }
 
 async function answer(request: IncomingMessage, handlers: ControlHandlers) {

@@ -1,4 +1,4 @@
-import { spawn, type StdioOptions } from "node:child_process";
+import type { StdioOptions } from "node:child_process";
 import { readyLine, type HandoverRequest } from "../filter-config.ts";
 
 const patienceMs = 20_000;
@@ -14,6 +14,7 @@ export async function startSuccessor(
   const [program, ...args] = command;
   if (program === undefined) throw new Error("the command is empty");
   const stdio: StdioOptions = ["ignore", "pipe", "ignore", ...listeners];
+  const { spawn } = process.getBuiltinModule("node:child_process");
   const child = spawn(
     program,
     [...args, config, "--listeners", listeners.map((_, index) => index + 3).join(",")],

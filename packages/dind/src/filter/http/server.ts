@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { Refusal } from "../refusal.ts";
 import { sendBare, sendRefusal, errorText } from "./answer.ts";
-import { serveRequest, type ServiceContext } from "./service.ts";
+import type { ServiceContext } from "./call.ts";
+import { serveRequest } from "./service.ts";
 import { mayUpgrade, serveUpgrade } from "./upgrade.ts";
 
 /** What is going on. */

@@ -3,51 +3,27 @@ import type { Readable } from "node:stream";
 import { encodeJson } from "../json/encode-json.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { Refusal } from "../refusal.ts";
-import { formatPath } from "../routes/table.ts";
 import { restoreBinds } from "../steps/container-inspect.ts";
 import { prepareContainer } from "../steps/container-create.ts";
 import { resolveNetwork } from "../schemas/network-mode.ts";
 import { prepareVolume } from "../steps/volume-create.ts";
 import type { Pending, StepContext } from "../steps/step.ts";
 import { plainTar } from "../streams/plain-tar.ts";
-import { asRefusal, sendRefusal } from "./answer.ts";
+import { sendRefusal } from "./answer.ts";
+import { Call, upstreamRequest, type ServiceContext } from "./call.ts";
 import {
   forwardedHeaders,
   type OutgoingHeaders,
   parseBody,
-  parseHead,
   type Head,
   type ParseContext,
 } from "./parse-request.ts";
-import { checkFraming, readBody } from "./read-body.ts";
+import { readBody } from "./read-body.ts";
 import { answerOf, relayAnswer, streamBody } from "./relay.ts";
-import { formatQuery } from "./request-target.ts";
-import { unreachable, type UpstreamRequest } from "./upstream.ts";
-
-/** What the service is told to look at, and tells what it decided. */
-export interface ServiceContext extends StepContext {
-  parseContext(): Promise<ParseContext>;
-  decided(entry: Decision): void;
-}
-
-export interface Decision {
-  readonly method: string;
-  readonly target: string;
-  readonly head: Head | undefined;
-  readonly refusal: Refusal | undefined;
-  readonly status: number;
-  readonly started: number;
-}
+import { unreachable } from "./upstream.ts";
 
 const notAManager =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
-
-/** The request for dockerd, from checked values only. */
-export const upstreamRequest = (head: Head, headers: OutgoingHeaders): UpstreamRequest => ({
-  method: head.method,
-  path: `/v${head.version}/${formatPath(head.route, head.parameters)}${formatQuery(head.query)}`,
-  headers,
-});
 
 /** Serves one ordinary request. */
 export async function serveRequest(
@@ -55,41 +31,19 @@ export async function serveRequest(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const method = request.method ?? "GET";
-  const target = request.url ?? "/";
-  const started = performance.now();
-  let head: Head | undefined;
-  let refusal: Refusal | undefined;
+  const call = new Call(context, request);
   try {
-    if (method === "OPTIONS") {
-      response.writeHead(200, { "content-length": 0 }).end();
-      return;
+    if (call.method === "OPTIONS") response.writeHead(200, { "content-length": 0 }).end();
+    else {
+      const { head, parse } = await call.open();
+      if (head.route.local === "not-a-manager") throw new Refusal(503, "no-swarm", "", notAManager);
+      await forward(context, parse, head, request, response);
     }
-    checkFraming(request.headers);
-    const parse = await context.parseContext();
-    head = parseHead(method, target, parse);
-    if (head.route.local === "not-a-manager") throw new Refusal(503, "no-swarm", "", notAManager);
-    await forward(context, parse, head, request, response);
+    call.passed(response.statusCode);
   } catch (error) {
-    refusal = asRefusal(error);
-    if (refusal.rule === "internal")
-      context.decided({ method, target, head, refusal: internal(error), status: 500, started });
-    sendRefusal(request, response, refusal);
-  } finally {
-    if (refusal?.rule !== "internal")
-      context.decided({
-        method,
-        target,
-        head,
-        refusal,
-        status: refusal?.status ?? response.statusCode,
-        started,
-      });
+    sendRefusal(request, response, call.failed(error));
   }
 }
-
-const internal = (error: unknown): Refusal =>
-  new Refusal(500, "internal", "", error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 async function forward(
   context: ServiceContext,

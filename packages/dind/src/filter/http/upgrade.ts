@@ -1,15 +1,14 @@
 import { STATUS_CODES, type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { encodeJson } from "../json/encode-json.ts";
-import { malformed, type Refusal } from "../refusal.ts";
+import { malformed } from "../refusal.ts";
 import { matchRoute } from "../routes/table.ts";
 import { readEarlyBody, withoutLastChunk } from "../streams/early-body.ts";
 import { tunnel } from "../streams/tunnel.ts";
-import { answerHeaders, asRefusal, errorText, sendBare } from "./answer.ts";
-import { forwardedHeaders, type OutgoingHeaders, parseBody, parseHead, type Head } from "./parse-request.ts";
-import { checkFraming } from "./read-body.ts";
+import { answerHeaders, errorText, sendBare } from "./answer.ts";
+import { forwardedHeaders, type OutgoingHeaders, parseBody, type Head } from "./parse-request.ts";
 import { parseTarget } from "./request-target.ts";
-import { upstreamRequest, type ServiceContext } from "./service.ts";
+import { Call, upstreamRequest, type ServiceContext } from "./call.ts";
 import { unreachable } from "./upstream.ts";
 
 /** Whether a request with Upgrade may become a connection of its own; any other one stays an ordinary request. */
@@ -37,18 +36,11 @@ export async function serveUpgrade(
   early: Buffer,
   streams: StreamCounter,
 ): Promise<void> {
-  const method = request.method ?? "GET";
-  const target = request.url ?? "/";
-  const started = performance.now();
-  let head: Head | undefined;
-  let refusal: Refusal | undefined;
-  let status = 101;
+  const call = new Call(context, request);
   // Without a listener a reset would end the process.
   socket.on("error", () => socket.destroy());
   try {
-    checkFraming(request.headers);
-    const parse = await context.parseContext();
-    head = parseHead(method, target, parse);
+    const { head, parse } = await call.open();
     const { body, rest, openEnded } = await readEarlyBody(socket, early, request.headers);
     if (body.length > 0 && head.route.body.kind !== "json")
       throw malformed("", "this request has no body", "framing");
@@ -67,7 +59,7 @@ export async function serveUpgrade(
     const gone = (): void => void outgoing.destroy();
     socket.once("close", gone);
     const outcome = await outcomeOf(outgoing);
-    status = outcome.answer.statusCode ?? 502;
+    const status = outcome.connection === undefined ? (outcome.answer.statusCode ?? 502) : 101;
     if (outcome.connection === undefined) await relayBare(outcome.answer, socket);
     else {
       socket.off("close", gone);
@@ -86,14 +78,12 @@ export async function serveUpgrade(
       if (held.length > 0) outcome.connection.write(held);
       tunnel(socket, outcome.connection, () => streams.closed());
     }
+    call.passed(status);
   } catch (error) {
-    refusal = asRefusal(error);
-    status = refusal.status;
-    sendBare(socket, refusal.status, STATUS_CODES[refusal.status] ?? "Refused", errorText(refusal.message));
+    const { status, message } = call.failed(error);
+    sendBare(socket, status, STATUS_CODES[status] ?? "Refused", errorText(message));
     socket.resume();
     setTimeout(() => socket.destroy(), 1000).unref();
-  } finally {
-    context.decided({ method, target, head, refusal, status, started });
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { DaemonConfig } from "../filter-config.ts";
@@ -99,7 +98,7 @@ export class Pins implements Disposable {
       );
     const { tree, pinner } = await this.#open();
     using file = tree.find(path, at, options);
-    const id = randomBytes(16).toString("hex");
+    const id = process.getBuiltinModule("node:crypto").randomBytes(16).toString("hex");
     const { ino: inode, dev: device } = file.status;
     this.#pins.set(id, { id, asked: path, path: file.path, device, inode });
     this.#pending.add(id);

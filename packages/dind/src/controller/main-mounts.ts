@@ -1,0 +1,35 @@
+import { join } from "node:path";
+import type { MainSocket } from "../mounts/main-socket.ts";
+import type { MountCopy, NamespaceTask } from "../system/namespace-worker.ts";
+import { inside } from "./places.ts";
+
+const socketCopy = ({ path, inode }: Pick<MainSocket, "path" | "inode">): MountCopy => ({
+  source: path.slice(1),
+  target: join(inside.filtered, "docker.sock"),
+  recursive: false,
+  inode,
+});
+
+/** Gives D a clone of M's mounts, and the filtered socket where inner containers get it from. */
+export const mainMountsCopy = (
+  from: number,
+  to: number,
+  socket: Pick<MainSocket, "path" | "inode">,
+): NamespaceTask => ({
+  kind: "copy-mounts",
+  from,
+  to,
+  mounts: [{ source: "", target: inside.mainRoot, recursive: true }, socketCopy(socket)],
+});
+
+/** Gives D another filtered socket in place of the one that it has. */
+export const filteredSocketCopy = (
+  from: number,
+  to: number,
+  socket: Pick<MainSocket, "path" | "inode">,
+): NamespaceTask => ({
+  kind: "copy-mounts",
+  from,
+  to,
+  mounts: [{ ...socketCopy(socket), replaces: true }],
+});
