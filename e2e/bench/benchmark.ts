@@ -41,6 +41,8 @@ export interface BenchmarkContext {
   readonly progress: (message: string) => void;
   /** True to run on small sizes, which checks the benchmark and measures nothing. */
   readonly quick: boolean;
+  /** True to run on the largest sizes where the usual ones are smaller. */
+  readonly full: boolean;
 }
 
 /** Completes a measurement with ratio and verdict. */

@@ -11,6 +11,7 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: "string" },
     quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -20,7 +21,9 @@ const unknown = asked.filter((name) => !known.includes(name));
 
 if (values.help === true || unknown.length > 0) {
   if (unknown.length > 0) console.error(`no benchmark named ${unknown.join(", ")}`);
-  console.error(`usage: npm run bench -- [NAME...] [--json FILE] [--quick]\nbenchmarks: ${known.join(", ")}`);
+  console.error(
+    `usage: npm run bench -- [NAME...] [--json FILE] [--quick] [--full]\nbenchmarks: ${known.join(", ")}`,
+  );
   process.exitCode = values.help === true ? 0 : 2;
 } else {
   const rows: Row[] = [];
@@ -39,6 +42,7 @@ async function measure(name: string): Promise<readonly Row[]> {
     signal: interrupted.signal,
     progress: (text: string) => console.error(`  ${text}`),
     quick: values.quick,
+    full: values.full,
   };
   for await (const row of benchmark.run(context)) {
     rows.push(row);

@@ -63,7 +63,7 @@ describe.each(containerdVersions)("containerd %s", (version) => {
   test("CRI: a handler of its own; rules see pod, image and annotations", async () => {
     await using setup = await noting();
     const runtimeClass = await readFile(
-      join(import.meta.dirname, "../../../deploy/runtime-class.yaml"),
+      join(import.meta.dirname, "../../../deploy/kustomize/base/runtime-class.yaml"),
       "utf8",
     );
     const handler = /^handler: (\S+)$/m.exec(runtimeClass)?.[1] ?? "";

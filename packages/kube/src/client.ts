@@ -12,6 +12,8 @@ import { microTime } from "./write/micro-time.ts";
 export interface KubeClientOptions {
   readonly access: Access;
   readonly nodeName: string;
+  readonly agentNamespace?: string;
+  readonly heartbeatMs?: number;
   readonly log: Logger;
 }
 
@@ -21,14 +23,19 @@ const agentManager = "aeon-agent";
 /** A client of one cluster. Making it sends nothing. */
 export class KubeClient implements Kubernetes, AsyncDisposable {
   readonly nodeName: string;
+  readonly agentNamespace: string;
+  readonly heartbeatMs: number;
   readonly tokens: TokenReviewer;
   readonly #transport: Transport;
   readonly #events: EventRecorder;
   readonly #log: Logger;
   readonly #life = new Lifetime();
 
-  constructor({ access, nodeName, log }: KubeClientOptions) {
+  constructor(options: KubeClientOptions) {
+    const { access, nodeName, log } = options;
     this.nodeName = nodeName;
+    this.agentNamespace = options.agentNamespace ?? "aeon-system";
+    this.heartbeatMs = options.heartbeatMs ?? 20_000;
     this.#log = log;
     this.#transport = this.#life.use(new Transport(access));
     this.#events = this.#life.use(new EventRecorder({ transport: this.#transport, node: nodeName, log }));

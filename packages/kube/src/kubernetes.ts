@@ -37,6 +37,10 @@ export interface LeaseClaim {
 export interface Kubernetes {
   /** The node that this agent is of. */
   readonly nodeName: string;
+  /** Where the agents keep what only concerns them, such as leases. */
+  readonly agentNamespace: string;
+  /** How often the cluster is told that this node's agent lives; milliseconds. */
+  readonly heartbeatMs: number;
   /** Calls sent so far, by HTTP method. */
   readonly sent: ReadonlyMap<string, number>;
   /** Undefined when there is no such object. */

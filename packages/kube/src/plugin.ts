@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { definePlugin, Lifetime, tokenReviewer, type Plugin } from "@aeon/core";
+import { definePlugin, duration, Lifetime, tokenReviewer, type Plugin } from "@aeon/core";
 import * as v from "valibot";
 import { kubernetes } from "./kubernetes.ts";
 
@@ -14,6 +14,25 @@ const table = v.strictObject({
       v.description("name of this node in the cluster; empty: $NODE_NAME, then the host name"),
     ),
     "",
+  ),
+  namespace: v.optional(
+    v.pipe(
+      v.string(),
+      v.description(
+        "where the agents keep their leases; empty: the namespace of the agent's pod, else aeon-system",
+      ),
+    ),
+    "",
+  ),
+  heartbeat: v.optional(
+    v.pipe(
+      duration(),
+      v.check((ms) => ms >= 1000 && ms <= 300_000, "Expected 1s to 5m"),
+      v.description(
+        "how often the cluster is told that this node's agent lives; after three times as long without it, the node counts as lost",
+      ),
+    ),
+    "20s",
   ),
 });
 
@@ -35,12 +54,21 @@ export const kubernetesPlugin = (environment: NodeJS.ProcessEnv): Plugin<typeof 
       const { connectKubernetes } = await import("./connect.ts");
       const nodeName = config["node-name"] || environment["NODE_NAME"] || hostname();
       const client = life.use(
-        await connectKubernetes({ kubeconfig: config.kubeconfig, nodeName, environment, log }),
+        await connectKubernetes({
+          kubeconfig: config.kubeconfig,
+          nodeName,
+          heartbeatMs: config.heartbeat,
+          ...(config.namespace !== "" && { agentNamespace: config.namespace }),
+          environment,
+          log,
+        }),
       );
       context.provide(kubernetes, client);
       context.provide(tokenReviewer, client.tokens);
       context.onReload(async (next) =>
-        (["kubeconfig", "node-name"] as const).filter((key) => next?.[key] !== config[key]),
+        (["kubeconfig", "node-name", "namespace", "heartbeat"] as const).filter(
+          (key) => next?.[key] !== config[key],
+        ),
       );
       return life;
     },

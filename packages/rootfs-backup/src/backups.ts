@@ -172,7 +172,7 @@ export class Backups implements BackupService {
         details: { namespace, containerId, backup: backupId },
       });
     const restore = await restores.request({ backupId, namespace, containerId, requestedAt: now() });
-    this.#prefetch(backupId);
+    this.unpackAhead(backupId);
     return restore;
   }
 
@@ -267,7 +267,7 @@ export class Backups implements BackupService {
   }
 
   /** The container's start waits for the same work and reports its failure. Few mounts use another form. */
-  #prefetch(id: BackupId): void {
+  unpackAhead(id: BackupId): void {
     const { layers, log } = this.#options;
     const unpack = async (): Promise<void> => {
       const document = await this.documentOf(id, AbortSignal.timeout(prefetchLimitMs));

@@ -45,11 +45,13 @@ import { reconcile } from "./queue/reconcile.ts";
 import { TokenBucket } from "./queue/token-bucket.ts";
 import { Uploader } from "./queue/uploader.ts";
 import { BackupRecords } from "./records/backup-records.ts";
+import { ChoiceRecords } from "./records/choice-records.ts";
 import { BindingRecords } from "./records/binding-records.ts";
 import { FreezeRecords } from "./records/freeze-records.ts";
 import { PodRecords } from "./records/pod-records.ts";
 import { RestoreRecords } from "./records/restore-records.ts";
 import { migrations } from "./records/schema.ts";
+import { Choices, starts } from "./restore/choices.ts";
 import { Continuations } from "./restore/continuations.ts";
 import { Holder } from "./restore/holder.ts";
 import { ImageChange } from "./restore/image-change.ts";
@@ -290,13 +292,26 @@ async function start(
         log,
       }),
     );
-  context.provide(policyLabels, { decided: (uid, labels) => pods.decided(uid, labels) });
+  context.provide(policyLabels, {
+    decided: (uid, labels) => pods.decided(uid, labels),
+    of: (uid) => pods.policyOf(uid),
+  });
   context.provide(podEnds, {
     note: async (uid, reason) => {
       await pods.ends(uid, reason);
       await records.evicted(uid);
     },
   });
+  const choices = new Choices({
+    records: new ChoiceRecords(database),
+    bindings,
+    registry,
+    prefetch: (id) => backups.unpackAhead(id),
+    onGateFailure: (error) =>
+      log.warn({ error: errorMessage(error) }, "container starts without what the cluster says of it"),
+  });
+  await choices.reconcile();
+  context.provide(starts, choices);
   if (config.schedule !== undefined) await parseSchedule(config.schedule);
   const restorer = new Restorer({
     registry,
@@ -308,6 +323,7 @@ async function start(
     hasBackup: (id, tenant, signal) => store.hasBackup(id, tenant, signal),
     holder,
     continuations,
+    choices,
     onDamage: config["on-damage"],
     onFallback: () => metrics.fallback(),
     imageChange: new ImageChange({ worker, otherwise: config["on-image-change"], log }),

@@ -5,6 +5,11 @@ import { startApiServer, temporaryFolder, type ApiServer } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { policyLabels } from "../src/index.ts";
 import { Controller } from "../src/kubernetes/controller.ts";
+import { heartbeatName } from "../src/kubernetes/heartbeat.ts";
+import { LostNodes } from "../src/kubernetes/lost-nodes.ts";
+import { Slots } from "../src/kubernetes/slots.ts";
+import { parsePod } from "../src/kubernetes/api.ts";
+import { starts } from "../src/restore/choices.ts";
 import { call } from "./node.ts";
 import { runPod, startKubeletView, within, type KubeletView } from "./pod.ts";
 import { serveNode, type ServedNode } from "./served-node.ts";
@@ -19,7 +24,10 @@ let controller: Controller;
 const crds = join(import.meta.dirname, "../../../deploy/crds");
 const inShop = "/apis/backup.container.io/v1alpha1/namespaces/shop";
 const backupsPath = `${inShop}/rootfsbackups`;
+const restoresPath = `${inShop}/rootfsrestores`;
 const podsPath = "/api/v1/namespaces/shop/pods";
+const leases = "/apis/coordination.k8s.io/v1/namespaces/aeon-system/leases";
+const heartbeatMs = 1000;
 
 interface BackupObject {
   readonly metadata: {
@@ -38,32 +46,38 @@ beforeAll(async () => {
   server = resources.use(await startApiServer());
   await server.kubectl(["apply", "-k", crds]);
   await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
-  await server.admin.create("/api/v1/namespaces", { metadata: { name: "shop" } });
+  for (const name of ["shop", "aeon-system"])
+    await server.admin.create("/api/v1/namespaces", { metadata: { name } });
   const { path: folder } = resources.use(await temporaryFolder("k"));
   const root = join(folder, "aeon");
   node = resources.use(await serveNode({ root, containerd: join(folder, "c", "containerd.sock") }));
   kubelet = resources.use(await startKubeletView({ version: "2.1", folder, root }));
   await kubelet.loadImages();
-  client = resources.use(
-    await connectKubernetes({
-      kubeconfig: server.kubeconfig,
-      nodeName: "n1",
-      environment: {},
-      log: silentLogger,
-    }),
-  );
-  controller = resources.use(
-    new Controller({
-      kubernetes: client,
-      backups: node.backups,
-      ends: needed(podEnds),
-      policyLabels: needed(policyLabels),
-      log: silentLogger,
-    }),
-  );
+  // It never tells that it lives while its writes are counted.
+  client = resources.use(await clientOf("n1", 3_600_000));
+  controller = resources.use(controllerOf(client));
   await vi.waitUntil(() => controller.isSynced, within);
 });
 afterAll(() => resources.disposeAsync());
+
+const clientOf = (nodeName: string, every = heartbeatMs): Promise<KubeClient> =>
+  connectKubernetes({
+    kubeconfig: server.kubeconfig,
+    nodeName,
+    heartbeatMs: every,
+    environment: {},
+    log: silentLogger,
+  });
+
+const controllerOf = (kubernetes: KubeClient): Controller =>
+  new Controller({
+    kubernetes,
+    backups: node.backups,
+    ends: needed(podEnds),
+    policyLabels: needed(policyLabels),
+    starts: needed(starts),
+    log: silentLogger,
+  });
 
 function needed<T>(wanted: Capability<T>): T {
   const value = node.find(wanted);
@@ -71,41 +85,62 @@ function needed<T>(wanted: Capability<T>): T {
   return value;
 }
 
-/** A pod in the API and in containerd, with one container. */
-async function startPod(name: string, labels: Readonly<Record<string, string>>, script: string) {
+/** A pod in the API and in containerd, whose container is started by `start`. */
+async function bindPod(name: string, labels: Readonly<Record<string, string>>, more: object = {}) {
   const { admin } = server;
   const { metadata } = await admin.create<{ metadata: { uid: string } }>(podsPath, {
-    metadata: { name, labels },
+    metadata: { name, labels, ...more },
     spec: {
       nodeName: "n1",
       automountServiceAccountToken: false,
       containers: [{ name: "main", image: "none" }],
     },
   });
-  const pod = await runPod(kubelet, metadata.uid, {});
-  const id = await pod.start(0, script);
-  const status = {
-    name: "main",
-    containerID: `containerd://${id}`,
-    image: "none",
-    imageID: "none",
-    ready: true,
-    restartCount: 0,
-  };
-  const patch = (more: object) =>
-    admin.merge(`${podsPath}/${name}/status`, { status: { containerStatuses: [status], ...more } });
-  await patch({});
+  const pod = await runPod(kubelet, metadata.uid, labels, {}, name);
+  const started: string[] = [];
+  const merge = (status: object) => admin.merge(`${podsPath}/${name}/status`, { status });
   return {
-    id,
     uid: metadata.uid,
     pod,
-    patch,
+    async start(script: string, attempt = 0): Promise<string> {
+      const id = await pod.start(attempt, script);
+      started.push(id);
+      const status = {
+        name: "main",
+        containerID: `containerd://${id}`,
+        image: "none",
+        imageID: "none",
+        ready: true,
+        restartCount: attempt,
+      };
+      await merge({ phase: "Running", containerStatuses: [status] });
+      return id;
+    },
+    patch: merge,
     async [Symbol.asyncDispose]() {
+      // The first process of a container heeds no SIGTERM, for which a sandbox's end would wait.
+      for (const id of started) await pod.remove(id);
       await pod[Symbol.asyncDispose]();
       await admin.request("DELETE", `${podsPath}/${name}?gracePeriodSeconds=0`);
     },
   };
 }
+
+/** The same with its container started. */
+async function startPod(name: string, labels: Readonly<Record<string, string>>, script: string) {
+  const bound = await bindPod(name, labels);
+  return { ...bound, id: await bound.start(script) };
+}
+
+interface Told {
+  readonly reason: string;
+  readonly message: string;
+  readonly involvedObject: { readonly name: string };
+}
+const told = (about: string, reason: string): Promise<List<Told>> =>
+  server.admin.until<List<Told>>("/api/v1/namespaces/shop/events", ({ items }) =>
+    items.some((each) => each.reason === reason && each.involvedObject.name === about),
+  );
 
 test("the API server takes the definitions, refuses what makes no sense, and shows columns", async () => {
   const { admin } = server;
@@ -138,7 +173,7 @@ test("the API server takes the definitions, refuses what makes no sense, and sho
       metadata.name,
       undefined,
     ]);
-  expect(items).toHaveLength(2);
+  expect(items).toHaveLength(3);
 });
 
 test("creating a RootfsBackup takes one of the running container, in few writes", async () => {
@@ -186,6 +221,186 @@ test("a request for a container that is not there fails and says why", async () 
   expect(object.status?.["reason"]).toContain("no running container nobody");
 });
 
+const restore = (name: string, pod: string, backup: string) => ({
+  apiVersion: "backup.container.io/v1alpha1",
+  kind: "RootfsRestore",
+  metadata: { name },
+  spec: { pod, container: "main", backup },
+});
+const untilPhase = (name: string, phase: string): Promise<BackupObject> =>
+  server.admin.until<BackupObject>(`${restoresPath}/${name}`, ({ status }) => status?.["phase"] === phase);
+
+test("a RootfsRestore lets the next start of a container have a named backup, once", async () => {
+  // Asked for before there is a pod of that name.
+  await server.admin.create(restoresPath, restore("wish", "fresh", "now"));
+  await using bound = await bindPod("fresh", { "backup.container.io/enabled": "true" });
+  const waiting = await untilPhase("wish", "Waiting");
+  expect(waiting.metadata.finalizers).toBeUndefined();
+  expect(waiting.metadata.labels).toEqual({ "backup.container.io/node": "n1" });
+  const id = await bound.start("exec sleep 100");
+  expect(await bound.pod.exec(id, "cat /kept")).toBe("kept\n");
+  const done = await untilPhase("wish", "Restored");
+  const { status } = await server.admin.get<BackupObject>(`${backupsPath}/now`);
+  expect(done.status).toMatchObject({ node: "n1", backup: status?.["id"] });
+  await told("fresh", "FilesRestored");
+  await vi.waitFor(() => expect(needed(starts).choices).toEqual([]), within);
+  // A later container of the pod goes on with its own files, not with the backup again.
+  await bound.pod.exec(id, "rm /kept; echo own > /own");
+  await bound.pod.remove(id);
+  const next = await bound.start("exec sleep 100", 1);
+  expect(await bound.pod.exec(next, "ls /kept /own 2>/dev/null || true")).toBe("/own\n");
+  // In a running pod it waits for the next start, and deleting it takes it back.
+  await server.admin.create(restoresPath, restore("again", "fresh", "now"));
+  await server.admin.create(restoresPath, restore("dropped", "fresh", "now"));
+  for (const name of ["again", "dropped"]) await untilPhase(name, "Waiting");
+  await server.admin.remove(`${restoresPath}/dropped`);
+  await server.admin.untilGone(`${restoresPath}/dropped`);
+  await vi.waitFor(() => expect(needed(starts).choices).toHaveLength(1), within);
+  await bound.pod.remove(next);
+  const last = await bound.start("exec sleep 100", 2);
+  expect(await bound.pod.exec(last, "ls /kept /own 2>/dev/null || true")).toBe("/kept\n");
+  await untilPhase("again", "Restored");
+});
+
+test("a RootfsRestore of what does not exist, or is of another namespace, fails and says why", async () => {
+  await using _ = await bindPod("plain", {});
+  await server.admin.create("/api/v1/namespaces", { metadata: { name: "else" } });
+  const { status } = await server.admin.get<BackupObject>(`${backupsPath}/now`);
+  const elsewhere = "/apis/backup.container.io/v1alpha1/namespaces/else/rootfsrestores";
+  await server.admin.create(restoresPath, restore("none", "plain", "no-such-backup"));
+  expect((await untilPhase("none", "Failed")).status?.["reason"]).toContain("no backup no-such-backup");
+  await server.admin.create(restoresPath, {
+    ...restore("nobody", "plain", "now"),
+    spec: { pod: "plain", container: "nobody", backup: "now" },
+  });
+  expect((await untilPhase("nobody", "Failed")).status?.["reason"]).toContain("no container nobody");
+  await server.admin.create("/api/v1/namespaces/else/pods", {
+    metadata: { name: "thief" },
+    spec: {
+      nodeName: "n1",
+      automountServiceAccountToken: false,
+      containers: [{ name: "main", image: "none" }],
+    },
+  });
+  await server.admin.create(elsewhere, restore("stolen", "thief", String(status?.["id"])));
+  const stolen = await server.admin.until<BackupObject>(
+    `${elsewhere}/stolen`,
+    (object) => object.status?.["phase"] === "Failed",
+  );
+  expect(stolen.status?.["reason"]).toContain("no backup");
+  await server.admin.request("DELETE", "/api/v1/namespaces/else/pods/thief?gracePeriodSeconds=0");
+  expect(needed(starts).choices).toEqual([]);
+});
+
+const ofReplicaSet = (hash: string) => ({
+  ownerReferences: [
+    { apiVersion: "apps/v1", kind: "ReplicaSet", name: `front-${hash}`, uid: hash, controller: true },
+  ],
+});
+const replica = { "pod-template-hash": "abc", "backup.container.io/enabled": "true" };
+
+test("a Deployment's pod goes on with the files of the one it replaces, and waits until that one has ended", async () => {
+  const first = await bindPod("front-abc-1", replica, ofReplicaSet("abc"));
+  const id = await first.start("echo one > /who; exec sleep 100");
+  await vi.waitFor(() => first.pod.exec(id, "test -s /who"), within);
+  // Another replica has files of its own.
+  await using other = await bindPod("front-abc-2", replica, ofReplicaSet("abc"));
+  const otherId = await other.start("exec sleep 100");
+  expect(await other.pod.exec(otherId, "ls /who 2>/dev/null || true")).toBe("");
+  // Marked for deletion, and still running.
+  await server.admin.request("DELETE", `${podsPath}/front-abc-1`);
+  await using successor = await bindPod("front-abc-3", replica, ofReplicaSet("abc"));
+  await told("front-abc-3", "WaitsForPredecessor");
+  const starting = successor.start("exec sleep 100");
+  await first[Symbol.asyncDispose]();
+  const third = await starting;
+  expect(await successor.pod.exec(third, "cat /who")).toBe("one\n");
+  expect(node.backups.own().filter(({ pod }) => pod?.name === "front-abc-1")).not.toEqual([]);
+});
+
+test("twelve pods that come at once get twelve slots; a freed one goes to exactly one of two", async () => {
+  const clients = await Promise.all(["s1", "s2", "s3"].map((name) => clientOf(name)));
+  for (const each of clients) resources.use(each);
+  const slots = clients.map((each) => new Slots(each));
+  const make = async (index: number) =>
+    parsePod(
+      await server.admin.create(podsPath, {
+        metadata: { name: `many-${index}`, labels: replica },
+        spec: {
+          nodeName: "nowhere",
+          automountServiceAccountToken: false,
+          containers: [{ name: "main", image: "none" }],
+        },
+      }),
+    );
+  const pods = await Promise.all(Array.from({ length: 12 }, (_, index) => make(index)));
+  const take = async (pod: (typeof pods)[number], index: number) =>
+    await slots[index % slots.length]?.take(pod, "many", call.signal);
+  const taken = await Promise.all(pods.map(take));
+  expect(taken.map((slot) => slot?.number).toSorted((a = 0, b = 0) => a - b)).toEqual([...pods.keys()]);
+  expect((await Promise.all(pods.map(take))).map((slot) => slot?.number)).toEqual(
+    taken.map((slot) => slot?.number),
+  );
+  await server.admin.request("DELETE", `${podsPath}/many-5?gracePeriodSeconds=0`);
+  const both = await Promise.all((await Promise.all([make(20), make(21)])).map(take));
+  expect(both.map((slot) => slot?.number).toSorted((a = 0, b = 0) => a - b)).toEqual(
+    [taken[5]?.number ?? -1, 12].toSorted((a, b) => a - b),
+  );
+  expect(both.find((slot) => slot?.number === taken[5]?.number)?.predecessor?.name).toBe("many-5");
+});
+
+test("backups of a node that is lost are marked, or shown as stored where the store has them; its return takes it back", async () => {
+  const { status } = await server.admin.get<BackupObject>(`${backupsPath}/now`);
+  const stored = String(status?.["id"]);
+  const show = async (name: string, id: string) => {
+    await server.admin.create(backupsPath, {
+      apiVersion: "backup.container.io/v1alpha1",
+      kind: "RootfsBackup",
+      metadata: { name, labels: { "backup.container.io/node": "n3" } },
+      spec: { pod: "gone", container: "main" },
+    });
+    await server.admin.merge(`${backupsPath}/${name}/status`, {
+      status: { id, phase: "Uploading", node: "n3" },
+    });
+  };
+  await show("unfinished", "20260101-000000-0123456789abcdef");
+  await show("finished", stored);
+  const lease = (await clientOf("n3")) satisfies KubeClient;
+  const claim = {
+    namespace: "aeon-system",
+    name: heartbeatName("n3"),
+    holder: "n3",
+    seconds: 3,
+    labels: { "backup.container.io/agent": "true", "backup.container.io/node": "n3" },
+  };
+  await lease.renewLease(claim, call.signal);
+  await using second = await clientOf("n2");
+  await using _ = new LostNodes({
+    kubernetes: second,
+    find: (id, signal) => node.backups.get(id, signal).catch(() => undefined),
+    log: silentLogger,
+  });
+  const phaseOf = (name: string, phase: string) =>
+    server.admin.until<BackupObject>(
+      `${backupsPath}/${name}`,
+      (object) => object.status?.["phase"] === phase,
+    );
+  const lost = await phaseOf("unfinished", "NodeLost");
+  expect(lost.status?.["reason"]).toContain("n3 is not heard of");
+  expect((await phaseOf("finished", "Stored")).status?.["digest"]).toBe(status?.["digest"]);
+  const turn = await server.admin.get<{ spec: { holderIdentity: string } }>(`${leases}/lost-nodes`);
+  expect(["n1", "n2"]).toContain(turn.spec.holderIdentity);
+  // The node comes back: nothing of what the others said is left.
+  await using returned = controllerOf(lease);
+  const back = await server.admin.until<BackupObject>(
+    `${backupsPath}/unfinished`,
+    (object) => object.status?.["phase"] !== "NodeLost",
+  );
+  expect(back.status?.["reason"]).toBeUndefined();
+  expect(returned.failure).toBeUndefined();
+  await lease[Symbol.asyncDispose]();
+});
+
 const policy = (name: string, schedule: string) => ({
   apiVersion: "backup.container.io/v1alpha1",
   kind: "RootfsBackupPolicy",
@@ -198,10 +413,6 @@ test("a policy opts a pod in; one that disagrees is told of; an eviction while t
   await using running = await startPod("web", { app: "web" }, "echo kept > /kept; exec sleep 100");
   await vi.waitFor(() => running.pod.exec(running.id, "test -s /kept"), within);
   await server.admin.create(`${inShop}/rootfsbackuppolicies`, policy("b", "1h"));
-  interface Told {
-    readonly reason: string;
-    readonly message: string;
-  }
   await server.admin.until<List<Told>>("/api/v1/namespaces/shop/events", ({ items }) =>
     items.some(({ reason, message }) => reason === "PoliciesDisagree" && message.includes("b wants")),
   );

@@ -105,16 +105,17 @@ export async function runPod(
   uid: string,
   podLabels: Labels,
   annotations: Labels = {},
+  name = `pod-${uid}`,
 ): Promise<Pod> {
   const { cri, image } = kubelet;
   const labels = {
-    "io.kubernetes.pod.name": `pod-${uid}`,
+    "io.kubernetes.pod.name": name,
     "io.kubernetes.pod.namespace": "shop",
     "io.kubernetes.pod.uid": uid,
   };
   const host = { network: NamespaceMode.NODE, pid: NamespaceMode.CONTAINER, ipc: NamespaceMode.POD };
   const sandboxConfig = {
-    metadata: { name: `pod-${uid}`, namespace: "shop", uid, attempt: 0 },
+    metadata: { name, namespace: "shop", uid, attempt: 0 },
     labels: { ...labels, ...podLabels },
     annotations: { ...annotations },
     linux: { securityContext: { namespaceOptions: host } },
@@ -131,15 +132,15 @@ export async function runPod(
   };
   return {
     id: podSandboxId,
-    async start(attempt, script, name = "main") {
+    async start(attempt, script, container = "main") {
       const { containerId } = await cri.runtime.createContainer({
         podSandboxId,
         sandboxConfig,
         config: {
-          metadata: { name, attempt },
+          metadata: { name: container, attempt },
           image: { image },
           command: ["sh", "-euc", script],
-          labels: { ...labels, "io.kubernetes.container.name": name },
+          labels: { ...labels, "io.kubernetes.container.name": container },
         },
       });
       await cri.runtime.startContainer({ containerId });

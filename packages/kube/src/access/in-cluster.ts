@@ -24,3 +24,9 @@ export async function inCluster(environment: NodeJS.ProcessEnv, folder = account
     token: tokenFile(token),
   };
 }
+
+/** The namespace of the pod that this process runs in; undefined outside of one. */
+export async function ownNamespace(folder = accountFolder): Promise<string | undefined> {
+  const text = await readFile(join(folder, "namespace"), "utf8").catch(() => "");
+  return text.trim() === "" ? undefined : text.trim();
+}

@@ -21,6 +21,12 @@ export const onExitLabel = `${labelPrefix}on-exit`;
 /** On a container or its pod: names the workload whose backups follow each other, whatever the container or pod is called. */
 export const keyLabel = `${labelPrefix}key`;
 
+/**
+ * Whether a workload's name is that of one replica of a Deployment, which the cluster's controller gave. Names of pods
+ * and values of labels cannot hold the slash.
+ */
+export const isSlot = (key: string | undefined): key is string => key?.includes("/") === true;
+
 /** On a container or its pod: `never` starts it clean although its workload has backups. */
 export const restoreLabel = `${labelPrefix}restore`;
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerEntry, ContainerRegistry, Labels, PodEndReason } from "@aeon/core";
 import type { PodRecords } from "../records/pod-records.ts";
-import { keyLabel, labelPrefix } from "./labels.ts";
+import { isSlot, keyLabel, labelPrefix } from "./labels.ts";
 
 /** What pods ask for, from their sandboxes, also after those have gone. */
 export class Pods {
@@ -22,20 +22,27 @@ export class Pods {
     const uid = entry?.pod?.uid;
     if (uid === undefined) return {};
     const sandbox = this.#registry?.ofPod(uid).find((each) => each.sandbox);
-    const policy = this.#decisions.get(uid) ?? this.#records.policy(uid);
-    return { ...policy, ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+    const policy = this.policyOf(uid);
+    const own = { ...this.#records.labels(uid), ...(sandbox && ownLabels(sandbox.labels)) };
+    // A key in the template of a Deployment is the same for all its pods, which must not share files.
+    const slot = policy[keyLabel];
+    return { ...policy, ...own, ...(isSlot(slot) && { [keyLabel]: slot }) };
   }
 
   /** Takes down what policies say of a pod; what it says itself wins. */
   async decided(uid: string, labels: Labels): Promise<void> {
-    const before = this.#decisions.get(uid) ?? this.#records.policy(uid);
-    if (isDeepStrictEqual(before, labels)) return;
+    if (isDeepStrictEqual(this.policyOf(uid), labels)) return;
     this.#decisions.set(uid, labels);
     try {
       await this.#records.decided(uid, labels, this.#now());
     } finally {
       this.#decisions.delete(uid);
     }
+  }
+
+  /** What policies said last of a pod. */
+  policyOf(uid: string): Labels {
+    return this.#decisions.get(uid) ?? this.#records.policy(uid);
   }
 
   /** Why the container's pod ends; undefined when nobody said. */

@@ -4,6 +4,8 @@ import { capability, type Capability, type Labels } from "@aeon/core";
 export interface PolicyLabels {
   /** Replaces what was said of the pod; its own labels win over it. Durable when it resolves. */
   decided(podUid: string, labels: Labels): Promise<void>;
+  /** What was said last. */
+  of(podUid: string): Labels;
 }
 
 /** Provided by the backup plugin. */

@@ -9,9 +9,18 @@ const root = `/apis/${apiVersion}`;
 /** Collections of all namespaces. */
 export const allBackups = `${root}/rootfsbackups`;
 export const allPolicies = `${root}/rootfsbackuppolicies`;
+export const allRestores = `${root}/rootfsrestores`;
 
 export const backupPath = (namespace: string, name: string): string =>
   `${root}/namespaces/${namespace}/rootfsbackups/${name}`;
+
+export const restoresIn = (namespace: string): string => `${root}/namespaces/${namespace}/rootfsrestores`;
+
+export const restorePath = (namespace: string, name: string): string =>
+  `${root}/namespaces/${namespace}/rootfsrestores/${name}`;
+
+export const podPath = (namespace: string, name: string): string =>
+  `/api/v1/namespaces/${namespace}/pods/${name}`;
 
 /** Phases of a RootfsBackup that nothing follows by itself. */
 export const phases = [
@@ -38,6 +47,20 @@ export const backupObjectSchema = v.object({
 export type BackupObject = v.InferOutput<typeof backupObjectSchema>;
 export const parseBackupObject = parserOf(backupObjectSchema);
 
+export const restoreObjectSchema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({ pod: v.string(), container: v.string(), backup: v.string() }),
+  status: v.optional(
+    v.object({
+      phase: v.optional(v.picklist(["Pending", "Waiting", "Restoring", "Restored", "Failed"])),
+      reason: text,
+    }),
+  ),
+});
+/** A RootfsRestore, as far as the agent reads it. */
+export type RestoreObject = v.InferOutput<typeof restoreObjectSchema>;
+export const parseRestoreObject = parserOf(restoreObjectSchema);
+
 export const policySchema = v.object({
   metadata: metadataSchema,
   spec: v.object({
@@ -53,7 +76,10 @@ export const parsePolicy = parserOf(policySchema);
 
 export const podSchema = v.object({
   metadata: metadataSchema,
-  spec: v.object({ containers: v.array(v.object({ name: v.string() })) }),
+  spec: v.object({
+    containers: v.array(v.object({ name: v.string() })),
+    terminationGracePeriodSeconds: v.optional(v.number()),
+  }),
   status: v.optional(
     v.object({
       phase: text,
@@ -69,6 +95,11 @@ export const parsePod = parserOf(podSchema);
 /** On a RootfsBackup: the node whose agent looks after it. */
 export const nodeLabel = `${group}/node`;
 
-/** A node's name as the value of a label, which must be shorter than names of nodes may be. */
-export const nodeValue = (node: string): string =>
-  node.length <= 63 ? node : createHash("sha256").update(node).digest("hex").slice(0, 40);
+/** On a RootfsBackup: the pod whose files it holds. */
+export const podLabel = `${group}/pod`;
+
+/** A name as the value of a label, which must be shorter than names of nodes and pods may be. */
+export const labelValue = (name: string): string => (name.length <= 63 ? name : shortHash(name));
+
+export const shortHash = (value: string): string =>
+  createHash("sha256").update(value).digest("hex").slice(0, 40);

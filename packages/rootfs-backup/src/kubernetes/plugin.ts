@@ -3,6 +3,7 @@ import { kubernetes } from "@aeon/kube";
 import * as v from "valibot";
 import { backupService } from "../backup-service.ts";
 import { policyLabels } from "../capture/policy-labels.ts";
+import { starts } from "../restore/choices.ts";
 
 const config = v.undefined();
 
@@ -19,6 +20,7 @@ export const backupControllerPlugin: Plugin<typeof config> = definePlugin({
         backups: context.require(backupService),
         ends: context.require(podEnds),
         policyLabels: context.require(policyLabels),
+        starts: context.require(starts),
         log: context.log,
       }),
     );

@@ -1,7 +1,7 @@
 import { backupId, errorMessage, isAeonError, Lifetime, type BackupId, type Logger } from "@aeon/core";
 import { parseAny, type Kubernetes } from "@aeon/kube";
 import type { Backup } from "../backup.ts";
-import { apiVersion, backupPath, nodeLabel, nodeValue, type BackupObject } from "./api.ts";
+import { apiVersion, backupPath, labelValue, nodeLabel, podLabel, type BackupObject } from "./api.ts";
 import { statusOf } from "./backup-status.ts";
 
 export interface ReporterOptions {
@@ -119,7 +119,10 @@ export class Reporter implements AsyncDisposable {
     const object = objectOf(id);
     const name = object?.metadata.name ?? id;
     const path = backupPath(namespace, name);
-    const labels = { [nodeLabel]: nodeValue(kubernetes.nodeName) };
+    const labels = {
+      [nodeLabel]: labelValue(kubernetes.nodeName),
+      [podLabel]: labelValue(podName),
+    };
     const head = { apiVersion, kind: "RootfsBackup" };
     try {
       if (object === undefined && reported.writes === 0) {

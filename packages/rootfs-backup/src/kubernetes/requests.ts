@@ -2,7 +2,15 @@ import { containerId, errorMessage, isAeonError, namespace, type Logger } from "
 import { parseAny, type Kubernetes } from "@aeon/kube";
 import type { Backup } from "../backup.ts";
 import type { CaptureCall, CaptureRequest } from "../capture/live-capturer.ts";
-import { apiVersion, backupPath, nodeLabel, nodeValue, type BackupObject, type Pod } from "./api.ts";
+import {
+  apiVersion,
+  backupPath,
+  labelValue,
+  nodeLabel,
+  podLabel,
+  type BackupObject,
+  type Pod,
+} from "./api.ts";
 
 export interface RequestsOptions {
   readonly kubernetes: Kubernetes;
@@ -65,7 +73,10 @@ export class Requests {
     const { kubernetes, create, onMade, signal } = this.#options;
     const { namespace: space = "", name } = object.metadata;
     const path = backupPath(space, name);
-    const labels = { [nodeLabel]: nodeValue(kubernetes.nodeName) };
+    const labels = {
+      [nodeLabel]: labelValue(kubernetes.nodeName),
+      [podLabel]: labelValue(object.spec.pod),
+    };
     if (object.metadata.labels?.[nodeLabel] === undefined)
       await kubernetes.merge(path, { metadata: { labels } }, signal);
     try {

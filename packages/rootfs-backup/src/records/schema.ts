@@ -70,4 +70,14 @@ export const migrations: readonly string[] = [
     labels TEXT NOT NULL,
     decided_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID`,
+  `CREATE TABLE choice (
+    id TEXT PRIMARY KEY,
+    pod_namespace TEXT NOT NULL,
+    pod TEXT NOT NULL,
+    container TEXT NOT NULL,
+    backup TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed')),
+    failure TEXT
+  ) STRICT, WITHOUT ROWID`,
 ];

@@ -21,9 +21,11 @@ import { reached } from "../capture/steps.ts";
 import { optionValue, writableLayer, type WritableLayer } from "../capture/writable-layer.ts";
 import { errors } from "../errors.ts";
 import type { Binding, BindingRecords } from "../records/binding-records.ts";
+import type { Choice } from "../records/choice-records.ts";
 import type { Restore, RestoreRecords } from "../records/restore-records.ts";
 import type { BackupDocument, StoredLayer } from "../store/backup-document.ts";
 import type { Continuations } from "./continuations.ts";
+import type { Choices } from "./choices.ts";
 import { dressUpperdir } from "./dress-upperdir.ts";
 import type { Holder } from "./holder.ts";
 import type { ImageChange, Verdict } from "./image-change.ts";
@@ -43,6 +45,7 @@ export interface RestorerOptions {
   readonly hasBackup: (backup: BackupId, tenant: string, signal: AbortSignal) => Promise<boolean>;
   readonly holder: Holder;
   readonly continuations: Continuations;
+  readonly choices: Choices;
   readonly imageChange: ImageChange;
   /** What becomes of a container whose workload's last backup is damaged. */
   readonly onDamage: "refuse" | "previous";
@@ -128,15 +131,25 @@ export class Restorer {
     return work;
   }
 
-  /** A container that replaces one of its pod stands on what that one left, any other on what its workload left. */
+  /**
+   * A container starts with what was chosen for it; else one that replaces one of its pod stands on what that one
+   * left, any other on what its workload left.
+   */
   async #inherit(entry: ContainerEntry, target: Target): Promise<Binding | undefined> {
-    const { restarts, restores, now } = this.#options;
+    const { restarts, restores, choices, now } = this.#options;
     const { info, upper, context } = target;
     const { namespace, containerId: id } = entry;
     if ((await readdir(upper.upperdir)).length > 0) return undefined;
+    const chosen = choices.pendingFor(entry);
+    if (chosen !== undefined) return await this.#choose(chosen, entry, target);
     const inheritance = await restarts.inherit(entry, info, upper, context);
     if (inheritance?.kind === "in-place") return this.#stack(inheritance, target);
     if (inheritance?.kind === "clean" || id === undefined) return undefined;
+    if (inheritance === undefined) {
+      await within(context.signal, choices.opened(entry, context.signal));
+      const late = choices.pendingFor(entry);
+      if (late !== undefined) return await this.#choose(late, entry, target);
+    }
     const backupId = inheritance?.backup ?? (await this.#continued(entry, target));
     if (backupId === undefined) return undefined;
     const wish = { backupId, namespace, containerId: id, requestedAt: now() };
@@ -144,6 +157,14 @@ export class Restorer {
     if (inheritance?.backup !== undefined || this.#options.onDamage === "refuse")
       return this.#restore(restore, target);
     return await this.#restoreWhole(restore, target);
+  }
+
+  async #choose(choice: Choice, entry: ContainerEntry, target: Target): Promise<Binding | undefined> {
+    const { restores, now } = this.#options;
+    const { namespace, containerId: id } = entry;
+    if (id === undefined) return undefined;
+    const wish = { backupId: choice.backup, namespace, containerId: id, requestedAt: now() };
+    return await this.#restore(await restores.request(wish), target);
   }
 
   /** The newest backup of the workload that is whole, when the last one is not. */
@@ -222,11 +243,25 @@ export class Restorer {
       return undefined;
     }
     this.#transition(key, "restoring");
+    const entry = this.#options.registry?.bySnapshot(key);
+    const { choices } = this.#options;
+    const pending = entry && choices.pendingFor(entry);
+    const choice = pending?.backup === restore.backupId ? pending : undefined;
+    if (entry) choices.report(entry, "waiting", `waits for the files of backup ${restore.backupId}`);
     try {
-      return await this.#bind(restore, target);
+      const binding = await this.#bind(restore, target);
+      if (choice !== undefined)
+        await (binding === undefined
+          ? choices.refused(choice, `the container started clean: its image is another one`)
+          : choices.heeded(choice));
+      if (entry && binding) choices.report(entry, "restored", `starts with backup ${restore.backupId}`);
+      else if (entry) choices.report(entry, "failed", "starts clean: its image is another one");
+      return binding;
     } catch (error) {
       const failure = errorMessage(error);
       await restores.note(restore, failure);
+      if (choice !== undefined) await choices.note(choice, failure);
+      if (entry) choices.report(entry, "failed", failure);
       this.#transition(key, "failed", failure);
       throw error;
     }
