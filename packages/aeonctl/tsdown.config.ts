@@ -3,7 +3,7 @@ import { copyAddon } from "../../tools/koffi-addon.ts";
 
 /** Bundled with everything it needs, so that it starts fast and the folder can be copied to a host. */
 export default defineConfig({
-  entry: { aeonctl: "src/main.ts" },
+  entry: { aeonctl: "src/main.ts", "kubectl-aeon": "src/kubectl/main.ts" },
   outDir: "dist/bin",
   platform: "node",
   format: "esm",
