@@ -25,6 +25,20 @@ export interface TestCluster extends AsyncDisposable {
 
 export const nodeNames = ["node-a", "node-b"] as const;
 
+const deploy = join(import.meta.dirname, "../../deploy");
+
+/** What the manifests give an agent: its definitions and an account with its rights. Answers the account's kubeconfig. */
+async function installAgents(server: ControlPlane): Promise<string> {
+  const base = ["namespace", "service-account", "roles"].flatMap((name) => [
+    "-f",
+    join(deploy, `kustomize/base/${name}.yaml`),
+  ]);
+  await server.kubectl(["apply", "-k", join(deploy, "crds")]);
+  await server.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+  await server.kubectl(["apply", ...base]);
+  return await server.serviceAccountKubeconfig("aeon-system", "aeon-agent");
+}
+
 /** Starts the control plane on a bridge of its own. */
 export async function startCluster(): Promise<TestCluster> {
   await using stack = new AsyncDisposableStack();
@@ -37,6 +51,7 @@ export async function startCluster(): Promise<TestCluster> {
   });
   const network = stack.use(await createClusterNetwork());
   const server = stack.use(await startControlPlane({ address: network.gateway, nodes: nodeNames }));
+  const kubeconfig = await installAgents(server);
   const store = join(folder.path, "store");
   const nodes = stack.use(new AsyncDisposableStack());
   let index = 0;
@@ -55,8 +70,10 @@ export async function startCluster(): Promise<TestCluster> {
           cluster: server,
           network,
           agent: programs.agent,
+          nri: true,
           ...options,
           config: {
+            kubernetes: { kubeconfig, "node-name": name, heartbeat: "2s" },
             backup: { "default-policy": "all", store: { type: "posix", path: store } },
             ...options.config,
           },

@@ -1,10 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { run } from "@aeon/standalone";
 import { kubernetesProgram, type ClusterNode } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startCluster, type TestCluster } from "./cluster.ts";
-import { inPod, runningPod, statefulSet, type PodState } from "./workloads.ts";
+import { deployment, inPod, runningPod, servicePod, statefulSet, type PodState } from "./workloads.ts";
 
 let cluster: TestCluster;
 let nodes: readonly ClusterNode[];
@@ -121,6 +121,124 @@ test("A container that ran out of memory is restarted with its files", async () 
   );
   expect(pod.status.containerStatuses?.[0]?.lastState?.terminated?.reason).toBe("OOMKilled");
   expect(await inPod(cluster, "hungry-0", "cat /root/before")).toBe("written\n");
+});
+
+const group = "/apis/backup.container.io/v1alpha1/namespaces/default";
+interface Aeon {
+  readonly status?: { readonly phase?: string; readonly node?: string; readonly reason?: string };
+}
+const untilPhase = (path: string, phase: string): Promise<Aeon> =>
+  cluster.server.admin.until<Aeon>(`${group}/${path}`, ({ status }) => status?.phase === phase, 90_000);
+const aeonObject = (kind: string, name: string, spec: object) => ({
+  apiVersion: "backup.container.io/v1alpha1",
+  kind,
+  metadata: { name },
+  spec,
+});
+
+test("A backup that was asked for by a RootfsBackup is put into the pod on another node by a RootfsRestore", async () => {
+  const { admin } = cluster.server;
+  const pod = await runningPod(cluster, "moves-0");
+  const wish = { pod: "moves-0", container: "main" };
+  await admin.create(`${group}/rootfsbackups`, aeonObject("RootfsBackup", "kept", wish));
+  expect((await untilPhase("rootfsbackups/kept", "Stored")).status?.node).toBe(pod.spec.nodeName);
+  await inPod(cluster, "moves-0", "rm /root/kept; echo later > /root/later");
+  const restore = aeonObject("RootfsRestore", "back", { ...wish, backup: "kept" });
+  await admin.create(`${group}/rootfsrestores`, restore);
+  await untilPhase("rootfsrestores/back", "Waiting");
+  const second = await moveAway(pod, () => admin.remove(`${pods}/moves-0`));
+  const done = await untilPhase("rootfsrestores/back", "Restored");
+  expect(done.status?.node).toBe(second.spec.nodeName);
+  expect(await inPod(cluster, "moves-0", "cat /root/kept; ls /root/later 2>&1 || true")).toBe(
+    "kept\nls: /root/later: No such file or directory\n",
+  );
+});
+
+test("A Deployment's pod is deleted, and its successor on the other node goes on with its files", async () => {
+  const { admin } = cluster.server;
+  await admin.create("/apis/apps/v1/namespaces/default/deployments", deployment("front"));
+  const first = await podOf("front");
+  await inPod(cluster, first.metadata.name, "echo kept > /root/kept");
+  await cluster.server.kubectl(["cordon", first.spec.nodeName ?? ""]);
+  await admin.remove(`${pods}/${first.metadata.name}`);
+  const second = await podOf("front", first.metadata.uid);
+  await cluster.server.kubectl(["uncordon", first.spec.nodeName ?? ""]);
+  expect(second.spec.nodeName).not.toBe(first.spec.nodeName);
+  expect(second.metadata.name).not.toBe(first.metadata.name);
+  expect(await inPod(cluster, second.metadata.name, "cat /root/kept")).toBe("kept\n");
+  const events = await cluster.server.kubectl(["get", "events", "-o", "jsonpath={.items[*].reason}"]);
+  expect(events).toContain("FilesRestored");
+});
+
+const bound = ({ metadata }: PodState) => ({ name: metadata.name, uid: metadata.uid });
+
+/** The pod of a Deployment that is ready and is not the one with the id `not`. */
+async function podOf(app: string, not?: string): Promise<PodState> {
+  interface List {
+    readonly items: readonly PodState[];
+  }
+  const isIt = ({ metadata }: PodState): boolean =>
+    metadata.uid !== not && metadata.deletionTimestamp === undefined;
+  const { items } = await cluster.server.admin.until<List>(
+    `${pods}?labelSelector=app%3D${app}`,
+    (list) => list.items.some(isIt),
+    60_000,
+  );
+  return await runningPod(cluster, items.find(isIt)?.metadata.name ?? "");
+}
+
+test("A pod asks the agent with its own token, through the socket that NRI gave it, and with no other", async () => {
+  const { server } = cluster;
+  await server.admin.create(pods, servicePod("asks"));
+  const pod = await runningPod(cluster, "asks");
+  const info: { readonly authenticatedBy?: string; readonly pod?: unknown } = JSON.parse(
+    await inPod(cluster, "asks", "/run/aeon/bin/aeonctl -o json info"),
+  );
+  expect(info).toMatchObject({ authenticatedBy: "service-account" });
+  expect(await inPod(cluster, "asks", "/run/aeon/bin/aeonctl backup create --wait")).toContain("stored");
+  const other = await runningPod(cluster, "moves-0");
+  const tokens = {
+    TOKEN_OF_ANOTHER_POD: await server.serviceAccountToken("default", "default", {
+      audiences: ["aeon"],
+      pod: bound(other),
+    }),
+    TOKEN_REFUSED: await server.serviceAccountToken("default", "default", { pod: bound(pod) }),
+  };
+  for (const [reason, token] of Object.entries({ ...tokens, forged: `${tokens.TOKEN_OF_ANOTHER_POD}x` })) {
+    const said = await inPod(
+      cluster,
+      "asks",
+      `echo '${token}' > /tmp/token; /run/aeon/bin/aeonctl --token-file /tmp/token info 2>&1; echo "exit $?"`,
+    );
+    expect(said).toContain(reason === "forged" ? "TOKEN_REFUSED" : reason);
+    expect(said).not.toContain("exit 0");
+  }
+});
+
+test("kubectl aeon takes, lists and asks for backups with the rights of whoever calls it", async () => {
+  const folder = await mkdtemp(join(cluster.server.folder, "plugin-"));
+  const program = join(dirname(cluster.programs.aeonctl), "kubectl-aeon.js");
+  await writeFile(join(folder, "kubectl-aeon"), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {
+    mode: 0o755,
+  });
+  const kubectl = dirname(await kubernetesProgram("kubectl"));
+  const aeon = async (...args: readonly string[]): Promise<string> => {
+    const { stdout } = await run(join(kubectl, "kubectl"), ["aeon", ...args], {
+      env: {
+        PATH: [folder, kubectl, process.env["PATH"]].join(delimiter),
+        HOME: cluster.server.folder,
+        KUBECONFIG: cluster.server.kubeconfig,
+      },
+    });
+    return stdout;
+  };
+  expect(await aeon("backup", "moves-0", "-c", "main", "--name", "by-plugin")).toContain("by-plugin created");
+  await untilPhase("rootfsbackups/by-plugin", "Stored");
+  expect(await aeon("backups", "moves-0")).toMatch(/by-plugin +moves-0 +main +Stored/);
+  const restore = ["restore", "nobody-0", "by-plugin", "-c", "main", "--name", "by-plugin"];
+  expect(await aeon(...restore)).toContain("rootfsrestore.backup.container.io/by-plugin created");
+  expect(await aeon("status", "asks")).toContain("main");
+  await expect(aeon("backup", "moves-0")).rejects.toThrow(/required option/);
 });
 
 test("Two pods of one workload have chains of their own", async () => {

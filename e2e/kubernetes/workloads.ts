@@ -52,6 +52,50 @@ export const statefulSet = ({ name, replicas = 1, container = {} }: StatefulSetO
   },
 });
 
+const busybox = {
+  name: "main",
+  image: "localhost/busybox:latest",
+  imagePullPolicy: "Never",
+  command: ["sleep", "1000000"],
+};
+
+/** A Deployment of one busybox that is kept by label. */
+export const deployment = (name: string) => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name },
+  spec: {
+    replicas: 1,
+    strategy: { type: "Recreate" },
+    selector: { matchLabels: { app: name } },
+    template: {
+      metadata: { labels: { app: name, "backup.container.io/enabled": "true" } },
+      spec: { terminationGracePeriodSeconds: 1, containers: [busybox] },
+    },
+  },
+});
+
+/** A pod that may ask the agent, with a token for it. */
+export const servicePod = (name: string) => ({
+  metadata: {
+    name,
+    labels: { "backup.container.io/enabled": "true" },
+    annotations: { "aeon.io/container-service": "true" },
+  },
+  spec: {
+    terminationGracePeriodSeconds: 1,
+    containers: [{ ...busybox, volumeMounts: [{ name: "token", mountPath: "/var/run/secrets/aeon" }] }],
+    volumes: [
+      {
+        name: "token",
+        projected: {
+          sources: [{ serviceAccountToken: { audience: "aeon", expirationSeconds: 600, path: "token" } }],
+        },
+      },
+    ],
+  },
+});
+
 /** Waits until a pod runs and is not the one with the id `not`. */
 export const runningPod = ({ server }: TestCluster, name: string, not?: string): Promise<PodState> =>
   server.admin.until<PodState>(

@@ -10,6 +10,8 @@ export interface NodeAgentOptions {
   readonly agent: string;
   /** Tables of the agent's configuration beside those that follow from the node. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Lets the agent be an NRI plugin of containerd. */
+  readonly nri?: boolean;
 }
 
 /** The agent of a node as a process in its namespaces. */
@@ -79,6 +81,7 @@ export class NodeAgent {
       metrics: { address: `${this.#namespace.address}:9464` },
       containerd: { address: join(this.#folder, "c/containerd.sock"), namespaces: ["k8s.io"] },
       snapshotter: { socket: paths.snapshotter, root: paths.snapshots },
+      ...(this.#options.nri === true && { hooks: { "nri-socket": join(this.#folder, "c/nri.sock") } }),
       ...this.#options.config,
     };
   }

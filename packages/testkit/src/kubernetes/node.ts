@@ -25,8 +25,6 @@ export interface NodeOptions extends NodeAgentOptions {
   readonly network: ClusterNetwork;
   readonly kubelet?: Readonly<Record<string, unknown>>;
   readonly containerd?: ContainerdLine;
-  /** Lets the agent be an NRI plugin of containerd. */
-  readonly nri?: boolean;
   /** OCI layout tars to import beside busybox and pause. */
   readonly images?: readonly string[];
 }
