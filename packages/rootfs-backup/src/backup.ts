@@ -13,6 +13,7 @@ import type { Consistency, Trigger } from "./capture/trigger.ts";
 import type { Phase, Progress } from "./queue/phases.ts";
 import type { BackupRecord } from "./records/backup-record.ts";
 import type { BackupRef } from "./store/backup-ref.ts";
+import type { StoredLayer } from "./store/backup-document.ts";
 import type { StoredBackup } from "./store/backup-store.ts";
 import { layout } from "./store/layout.ts";
 
@@ -41,6 +42,10 @@ export interface Backup {
   readonly storedAt?: bigint;
   /** Bytes that the backup's own layer takes in the store, once stored; 0 when the container changed nothing. */
   readonly size?: bigint;
+  /** Entries of the backup's own layer, once stored: files, folders, and marks for what was deleted. */
+  readonly files?: number;
+  /** Of what is in the backup's own layer, whatever it was packed with; once stored, unless it is empty. */
+  readonly checksum?: string;
   /** Of the backup's manifest, once stored. */
   readonly digest?: string;
   /** Where it is: in the store, or the staged folder before that. */
@@ -78,6 +83,16 @@ function phaseOf({ state, failure }: BackupRecord, current: Phase | undefined): 
   return failure === undefined ? "staged" : "failed";
 }
 
+/** What the layer that the backup added says of itself. */
+function contentOf(
+  id: string,
+  layers: readonly StoredLayer[] | undefined,
+): Pick<Backup, "files" | "checksum"> {
+  if (layers === undefined) return {};
+  const own = layers.find((layer) => layer.backup === id);
+  return own === undefined ? { files: 0 } : { files: own.entries, checksum: own.diffId };
+}
+
 /** A backup made on this node; `current` is what this process does with it. */
 export function backupOfRecord(
   record: BackupRecord,
@@ -100,6 +115,7 @@ export function backupOfRecord(
     ...(storedAt !== undefined && { storedAt }),
     ...(size !== undefined && { size: BigInt(size) }),
     ...(digest !== undefined && { digest }),
+    ...contentOf(id, record.layers),
     ...(failure !== undefined && !isStored && { failure, nextAttemptAt: record.nextAttemptAt }),
     ...(working.has(state) && current?.progress !== undefined && { progress: current.progress }),
   };
@@ -134,6 +150,7 @@ export function backupOfStore({ document, digest, location }: StoredBackup): Bac
     consistency: document.consistency,
     createdAt: BigInt(createdAt),
     size: BigInt(layers.find((layer) => layer.backup === id)?.size ?? 0),
+    ...contentOf(id, layers),
     digest,
     location,
     attempts: 1,

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { podEnds, silentLogger, type Capability } from "@aeon/core";
 import { connectKubernetes, type KubeClient } from "@aeon/kube";
 import { startApiServer, temporaryFolder, type ApiServer } from "@aeon/testkit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { policyLabels } from "../src/index.ts";
 import { Controller } from "../src/kubernetes/controller.ts";
 import { heartbeatName } from "../src/kubernetes/heartbeat.ts";
@@ -43,9 +43,7 @@ interface List<T> {
 }
 
 beforeAll(async () => {
-  server = resources.use(await startApiServer());
-  await server.kubectl(["apply", "-k", crds]);
-  await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+  server = resources.use(await startApiServer({ users: [{ name: "powerless" }] }));
   for (const name of ["shop", "aeon-system"])
     await server.admin.create("/api/v1/namespaces", { metadata: { name } });
   const { path: folder } = resources.use(await temporaryFolder("k"));
@@ -56,13 +54,16 @@ beforeAll(async () => {
   // It never tells that it lives while its writes are counted.
   client = resources.use(await clientOf("n1", 3_600_000));
   controller = resources.use(controllerOf(client));
-  await vi.waitUntil(() => controller.isSynced, within);
 });
 afterAll(() => resources.disposeAsync());
 
-const clientOf = (nodeName: string, every = heartbeatMs): Promise<KubeClient> =>
+const clientOf = (
+  nodeName: string,
+  every = heartbeatMs,
+  kubeconfig = server.kubeconfig,
+): Promise<KubeClient> =>
   connectKubernetes({
-    kubeconfig: server.kubeconfig,
+    kubeconfig,
     nodeName,
     heartbeatMs: every,
     environment: {},
@@ -142,6 +143,23 @@ const told = (about: string, reason: string): Promise<List<Told>> =>
     items.some((each) => each.reason === reason && each.involvedObject.name === about),
   );
 
+test("without the definitions, and with an account that may do nothing, containers start; that is said, and ends by itself", async () => {
+  await using running = await startPod("early", {}, "exec sleep 100");
+  expect(await running.pod.exec(running.id, "echo runs")).toBe("runs\n");
+  await vi.waitFor(() => expect(controller.failure).toContain("backup.container.io"), within);
+  await using poor = await clientOf("n5", 3_600_000, await server.kubeconfigOf("powerless"));
+  {
+    await using refused = controllerOf(poor);
+    await vi.waitFor(() => expect(refused.failure).toContain("forbidden"), within);
+  }
+  await server.kubectl(["apply", "-k", crds]);
+  await server.kubectl(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+  await vi.waitUntil(() => controller.isSynced && controller.failure === undefined, {
+    ...within,
+    timeout: 60_000,
+  });
+});
+
 test("the API server takes the definitions, refuses what makes no sense, and shows columns", async () => {
   const { admin } = server;
   const make = (spec: object) =>
@@ -192,6 +210,8 @@ test("creating a RootfsBackup takes one of the running container, in few writes"
   );
   expect(object.status).toMatchObject({ trigger: "manual", consistency: "live", node: "n1", retries: 0 });
   expect(object.status?.["digest"]).toMatch(/^sha256:/);
+  expect(object.status?.["checksum"]).toMatch(/^sha256:/);
+  expect(object.status?.["files"]).toBeGreaterThan(0);
   expect(object.status?.["completionTime"]).toMatch(/Z$/);
   expect(object.metadata.finalizers).toBeUndefined();
   // A folder of its own: kubectl remembers for ten minutes which kinds there were.
@@ -219,6 +239,42 @@ test("a request for a container that is not there fails and says why", async () 
     ({ status }) => status?.["phase"] === "Failed",
   );
   expect(object.status?.["reason"]).toContain("no running container nobody");
+});
+
+test("definitions that are older than the agent show what they know", async () => {
+  const definition =
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rootfsbackups.backup.container.io";
+  interface Definition {
+    spec: {
+      versions: [
+        { schema: { openAPIV3Schema: { properties: { status: { properties: Record<string, unknown> } } } } },
+      ];
+    };
+  }
+  const { spec } = await server.admin.get<Definition>(definition);
+  const { properties } = spec.versions[0].schema.openAPIV3Schema.properties.status;
+  delete properties["files"];
+  delete properties["checksum"];
+  await server.admin.merge(definition, { spec: { versions: spec.versions } });
+  onTestFinished(async () => void (await server.kubectl(["apply", "-k", crds])));
+  await using _ = await startPod("old", {}, "echo kept > /kept; exec sleep 100");
+  const apiVersion = "backup.container.io/v1alpha1";
+  const ask = (name: string) =>
+    server.admin.create(backupsPath, {
+      apiVersion,
+      kind: "RootfsBackup",
+      metadata: { name },
+      spec: { pod: "old", container: "main" },
+    });
+  const stored = (name: string) =>
+    server.admin.until<BackupObject>(
+      `${backupsPath}/${name}`,
+      ({ status }) => status?.["phase"] === "Stored",
+    );
+  await ask("by-old");
+  const { status } = await stored("by-old");
+  expect(status?.["digest"]).toMatch(/^sha256:/);
+  expect(status?.["files"]).toBeUndefined();
 });
 
 const restore = (name: string, pod: string, backup: string) => ({
@@ -365,6 +421,34 @@ test("backups of a node that is lost are marked, or shown as stored where the st
   };
   await show("unfinished", "20260101-000000-0123456789abcdef");
   await show("finished", stored);
+  // A node whose clock is years behind, and that is alive.
+  await server.admin.create(backupsPath, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackup",
+    metadata: { name: "slow-clock", labels: { "backup.container.io/node": "n4" } },
+    spec: { pod: "gone", container: "main" },
+  });
+  await server.admin.merge(`${backupsPath}/slow-clock/status`, {
+    status: { phase: "Uploading", node: "n4" },
+  });
+  let beats = 0;
+  const beat = (): Promise<unknown> =>
+    server.admin.apply(`${leases}/${heartbeatName("n4")}`, {
+      apiVersion: "coordination.k8s.io/v1",
+      kind: "Lease",
+      metadata: {
+        name: heartbeatName("n4"),
+        labels: { "backup.container.io/agent": "true", "backup.container.io/node": "n4" },
+      },
+      spec: {
+        holderIdentity: "n4",
+        leaseDurationSeconds: 3,
+        renewTime: `2001-01-01T00:00:${String((beats += 1) % 60).padStart(2, "0")}.000000Z`,
+      },
+    });
+  await beat();
+  const beating = setInterval(() => void beat(), heartbeatMs);
+  using stopping = { [Symbol.dispose]: () => clearInterval(beating) };
   const lease = (await clientOf("n3")) satisfies KubeClient;
   const claim = {
     namespace: "aeon-system",
@@ -380,6 +464,27 @@ test("backups of a node that is lost are marked, or shown as stored where the st
     find: (id, signal) => node.backups.get(id, signal).catch(() => undefined),
     log: silentLogger,
   });
+  const writeAll = async (name: string, more: object) => {
+    await server.admin.create(`${inShop}/rootfsbackuppolicies`, {
+      apiVersion: "backup.container.io/v1alpha1",
+      kind: "RootfsBackupPolicy",
+      metadata: { name },
+      spec: { selector: {}, ...more },
+    });
+  };
+  await writeAll("all", {});
+  await writeAll("never", { schedule: "whenever it suits" });
+  interface Conditions {
+    readonly status?: { readonly conditions?: readonly { readonly reason: string }[] };
+  }
+  const untilReason = (name: string, reason: string) =>
+    server.admin.until<Conditions>(
+      `${inShop}/rootfsbackuppolicies/${name}`,
+      (object) => object.status?.conditions?.some((each) => each.reason === reason) === true,
+    );
+  await untilReason("all", "SelectsAll");
+  await untilReason("never", "ScheduleInvalid");
+  for (const name of ["all", "never"]) await server.admin.remove(`${inShop}/rootfsbackuppolicies/${name}`);
   const phaseOf = (name: string, phase: string) =>
     server.admin.until<BackupObject>(
       `${backupsPath}/${name}`,
@@ -388,6 +493,9 @@ test("backups of a node that is lost are marked, or shown as stored where the st
   const lost = await phaseOf("unfinished", "NodeLost");
   expect(lost.status?.["reason"]).toContain("n3 is not heard of");
   expect((await phaseOf("finished", "Stored")).status?.["digest"]).toBe(status?.["digest"]);
+  stopping[Symbol.dispose]();
+  const slow = await server.admin.get<BackupObject>(`${backupsPath}/slow-clock`);
+  expect(slow.status?.["phase"]).toBe("Uploading");
   const turn = await server.admin.get<{ spec: { holderIdentity: string } }>(`${leases}/lost-nodes`);
   expect(["n1", "n2"]).toContain(turn.spec.holderIdentity);
   // The node comes back: nothing of what the others said is left.

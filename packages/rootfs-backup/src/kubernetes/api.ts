@@ -19,6 +19,9 @@ export const restoresIn = (namespace: string): string => `${root}/namespaces/${n
 export const restorePath = (namespace: string, name: string): string =>
   `${root}/namespaces/${namespace}/rootfsrestores/${name}`;
 
+export const policyPath = (namespace: string, name: string): string =>
+  `${root}/namespaces/${namespace}/rootfsbackuppolicies/${name}`;
+
 export const podPath = (namespace: string, name: string): string =>
   `/api/v1/namespaces/${namespace}/pods/${name}`;
 
@@ -61,15 +64,13 @@ export const restoreObjectSchema = v.object({
 export type RestoreObject = v.InferOutput<typeof restoreObjectSchema>;
 export const parseRestoreObject = parserOf(restoreObjectSchema);
 
-export const policySchema = v.object({
-  metadata: metadataSchema,
-  spec: v.object({
-    selector: v.object({ matchLabels: v.optional(v.record(v.string(), v.string()), {}) }),
-    containers: v.optional(v.array(v.string())),
-    schedule: text,
-    restore: v.optional(v.picklist(["auto", "never"])),
-  }),
+export const policySpecSchema = v.object({
+  selector: v.object({ matchLabels: v.optional(v.record(v.string(), v.string()), {}) }),
+  containers: v.optional(v.array(v.string())),
+  schedule: text,
+  restore: v.optional(v.picklist(["auto", "never"])),
 });
+const policySchema = v.object({ metadata: metadataSchema, spec: policySpecSchema });
 /** A RootfsBackupPolicy. */
 export type Policy = v.InferOutput<typeof policySchema>;
 export const parsePolicy = parserOf(policySchema);

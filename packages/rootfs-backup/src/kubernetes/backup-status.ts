@@ -47,6 +47,8 @@ export function statusOf(backup: Backup, node: string) {
       podUID: pod?.uid,
       parent: backup.parent,
       digest: backup.digest,
+      files: backup.files,
+      checksum: backup.checksum,
       bytesDone: progress?.done,
       bytesTotal: progress?.total,
       size: size === undefined ? undefined : Number(size),

@@ -16,6 +16,8 @@ import {
 import { statusOf } from "./backup-status.ts";
 import { agentLabel } from "./heartbeat.ts";
 import { leasesOf } from "./leases.ts";
+import { tellOfPolicies } from "./policy-conditions.ts";
+import { showStatus } from "./show-status.ts";
 import { Turn } from "./turn.ts";
 
 export interface LostNodesOptions {
@@ -39,7 +41,8 @@ interface Beat {
 
 /**
  * Says of backups under way on nodes whose agents are no longer heard of that they are lost, or stored where the
- * store has them. One agent of the cluster does so at a time. When a node comes back, its own agent's word counts.
+ * store has them, and tells people of their policies. One agent of the cluster does so at a time. When a node comes
+ * back, its own agent's word counts.
  */
 export class LostNodes implements AsyncDisposable {
   readonly #options: LostNodesOptions;
@@ -84,6 +87,7 @@ export class LostNodes implements AsyncDisposable {
       this.#beats.clear();
       return;
     }
+    await tellOfPolicies(kubernetes, signal);
     const now = performance.now();
     for (const { metadata, spec } of await leasesOf(kubernetes, `${agentLabel}=true`, signal)) {
       const node = metadata.labels?.[nodeLabel];
@@ -117,18 +121,13 @@ export class LostNodes implements AsyncDisposable {
     if (status?.phase === "Stored" || status?.phase === "NodeLost") return;
     if (status?.phase === "Failed" && status.id === undefined) return;
     const stored = status?.id === undefined ? undefined : await find(backupId(status.id), signal);
-    const path = `${backupPath(namespace, name)}/status`;
     const node = status?.node ?? "";
     const reason = `node ${node} is not heard of; what it has not stored is there until it comes back`;
     const said =
       stored?.state === "stored"
         ? statusOf(stored, node)
         : { ...(status?.id !== undefined && { id: status.id }), phase: "NodeLost", reason };
-    await kubernetes.apply(
-      { path, manager: lostManager, object: { ...head, metadata: { name }, status: said } },
-      parseAny,
-      signal,
-    );
+    await showStatus(kubernetes, { namespace, name, status: said, manager: lostManager }, signal);
     log.warn({ backup: name, namespace, node, phase: said.phase }, "backup of a node that is lost");
     kubernetes.tell({
       about: { ...head, namespace, name, uid },

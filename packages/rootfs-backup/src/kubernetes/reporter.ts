@@ -3,6 +3,7 @@ import { parseAny, type Kubernetes } from "@aeon/kube";
 import type { Backup } from "../backup.ts";
 import { apiVersion, backupPath, labelValue, nodeLabel, podLabel, type BackupObject } from "./api.ts";
 import { statusOf } from "./backup-status.ts";
+import { showStatus } from "./show-status.ts";
 
 export interface ReporterOptions {
   readonly kubernetes: Kubernetes;
@@ -82,7 +83,7 @@ export class Reporter implements AsyncDisposable {
           continue;
         }
         if (isAeonError(error, "KUBE_REFUSED")) {
-          // Definitions older than this agent; one object must not keep the others waiting.
+          // One object must not keep the others waiting.
           this.#waiting.delete(id);
           this.#options.log.error(
             { backup: id, error: errorMessage(error) },
@@ -135,8 +136,7 @@ export class Reporter implements AsyncDisposable {
         reported.writes += 1;
       }
       const status = statusOf(backup, kubernetes.nodeName);
-      const own = { ...head, metadata: { name }, status };
-      await kubernetes.apply({ path: `${path}/status`, object: own }, parseAny, signal);
+      await showStatus(kubernetes, { namespace, name, status }, signal);
     } catch (error) {
       this.#waiting.add(id);
       throw error;
