@@ -212,6 +212,31 @@ test("gRPC and curl speak to the same socket; unknown services and wrong paramet
   ).rejects.toThrow(/resource_exhausted|too large/);
 });
 
+test("calls over the limit are refused with what to wait for, and each leaves a line for audit", async () => {
+  await using web = await start("often");
+  const socket = join(folderOf(web.id), socketName);
+  const client = createClient(
+    containerService.ContainerService,
+    createGrpcTransport({
+      baseUrl: "http://localhost",
+      nodeOptions: { createConnection: () => connect(socket) },
+    }),
+  );
+  const asked = 80;
+  const before = agent.lines.length;
+  const calls = await Promise.allSettled(
+    Array.from({ length: asked }, () => client.serviceCall({ service: "info", action: "show" })),
+  );
+  const refused = calls.flatMap((call) => (call.status === "rejected" ? [String(call.reason)] : []));
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.length).toBeLessThan(asked);
+  for (const reason of refused) expect(reason).toMatch(/resource_exhausted.*(calls too often|calls running)/);
+  const audited = () =>
+    agent.lines.slice(before).filter((line) => line["audit"] === true && line["folder"] === `default~${web.id}`);
+  await vi.waitFor(() => expect(audited()).toHaveLength(asked), { timeout: 10_000 });
+  expect(audited().filter(({ code }) => code === "resource-exhausted")).toHaveLength(refused.length);
+});
+
 test("the programs need nothing of an image: empty, musl, another glibc, hostile variables", async () => {
   const musl = await debianFile("musl", "lib/x86_64-linux-musl");
   const glibc = await debianFile("libc6", "lib/x86_64-linux-gnu");

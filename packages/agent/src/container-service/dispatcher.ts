@@ -65,16 +65,18 @@ export class Dispatcher {
     const { folder } = incoming.caller;
     let caller: ContainerCaller | undefined;
     let failure: AeonError | undefined;
-    this.#assertRoom(folder);
-    folder.running += 1;
+    let isRunning = false;
     try {
+      this.#assertRoom(folder);
+      folder.running += 1;
+      isRunning = true;
       caller = await this.#options.authenticator.identify(incoming.caller, incoming.authorization);
       return await this.#run(incoming, caller, signal);
     } catch (error) {
       failure = toAeonError(error, `${incoming.service}/${incoming.action}`);
       throw failure;
     } finally {
-      folder.running -= 1;
+      if (isRunning) folder.running -= 1;
       this.#audit(incoming, caller, failure, performance.now() - started);
     }
   }
@@ -122,7 +124,6 @@ export class Dispatcher {
     const waitMs = folder.rate.take();
     const isFull = folder.running >= config["concurrent-calls"];
     if (waitMs === 0 && !isFull) return;
-    this.#calls.inc({ service: "", code: "resource-exhausted" });
     throw errors.SERVICE_BUSY(
       isFull
         ? `this pod has ${folder.running} calls running; wait for one to end`
