@@ -38,7 +38,7 @@ interface Running {
 }
 
 /** Milliseconds until a removal surely is answered. */
-const soonMs = 100;
+const soonMs = 20;
 
 /**
  * Packs what is staged, stores what is packed, and then deletes the staged copy, for each the oldest first. The
