@@ -28,6 +28,8 @@ for shared in ${shared.map((path) => `'${path}'`).join(" ")}; do mkdir -p ".$sha
 echo root:x:0:0:root:/root:/bin/sh >etc/passwd
 echo root:x:0: >etc/group
 ln -sf dash bin/sh
+# Packages put programs into either folder, and look for others in the other one.
+for name in bin/* sbin/*; do [ -e "usr/$name" ] || ln -s "/$name" "usr/$name"; done
 ln -sf gawk usr/bin/awk
 pivot_root . mnt
 cd /

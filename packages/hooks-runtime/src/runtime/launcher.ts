@@ -175,7 +175,7 @@ if [ "$_ch_cmd" ] && [ -r "\${_ch_bundle:-.}/config.json" ]; then
   static)
     # Only a config.json that surely has no hooks and starts with a member is changed without looking closer.
     if [ ! -L "$_ch_json" ] &&
-      LC_ALL=C ${shellWord(options.tools.grep)} -qziv -e '"hooks"' -e '\\\\u00[4-7]' -e '^[^{]' -e '^{[[:space:]]*[^"[:space:]]' -- "$_ch_json" &&
+      LC_ALL=C ${shellWord(options.tools.grep)} -qziv -e '"hooks"' -e '\\\\u00[4-7]' -e '^[^{]' -e '^{[[:space:]]*[^"[:space:]]' -- "$_ch_json" 2>/dev/null &&
       LC_ALL=C ${shellWord(options.tools.sed)} -zi -e "$_ch_sed" -- "$_ch_json" 2>/dev/null; then :; else _ch_help; fi
     ;;
   *) _ch_help ;;
