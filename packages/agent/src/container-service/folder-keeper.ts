@@ -5,6 +5,7 @@ import type { Client } from "@aeon/containerd";
 import {
   containerId,
   errorMessage,
+  isAeonError,
   namespace,
   podFolderPath,
   podToolsPath,
@@ -155,6 +156,8 @@ export class FolderKeeper implements PodFolders, AsyncDisposable {
           await this.#came(namespace(event.namespace), containerId(event.payload.id));
       } catch (error) {
         if (this.#stop.signal.aborted) return;
+        // A container that has gone again needs nothing.
+        if (isAeonError(error, "not-found")) continue;
         log.warn({ error: errorMessage(error) }, "a container's socket could not be made or removed");
       }
     }
