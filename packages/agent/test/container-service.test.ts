@@ -232,7 +232,9 @@ test("calls over the limit are refused with what to wait for, and each leaves a 
   expect(refused.length).toBeLessThan(asked);
   for (const reason of refused) expect(reason).toMatch(/resource_exhausted.*(calls too often|calls running)/);
   const audited = () =>
-    agent.lines.slice(before).filter((line) => line["audit"] === true && line["folder"] === `default~${web.id}`);
+    agent.lines
+      .slice(before)
+      .filter((line) => line["audit"] === true && line["folder"] === `default~${web.id}`);
   await vi.waitFor(() => expect(audited()).toHaveLength(asked), { timeout: 10_000 });
   expect(audited().filter(({ code }) => code === "resource-exhausted")).toHaveLength(refused.length);
 });

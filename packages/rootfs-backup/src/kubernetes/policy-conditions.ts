@@ -11,7 +11,14 @@ const policy = v.object({
   status: v.optional(
     v.object({
       conditions: v.optional(
-        v.array(v.object({ type: v.string(), reason: v.string(), observedGeneration: v.optional(v.number()), message: text })),
+        v.array(
+          v.object({
+            type: v.string(),
+            reason: v.string(),
+            observedGeneration: v.optional(v.number()),
+            message: text,
+          }),
+        ),
         [],
       ),
     }),
