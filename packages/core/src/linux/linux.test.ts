@@ -241,8 +241,10 @@ test("free memory is given back", async () => {
   await expect(linux.releaseFreeMemory()).resolves.toBeUndefined();
 });
 
+const fileBacked = (): number =>
+  Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+
 test("a program goes on after its code left its resident memory", async () => {
-  const fileBacked = () => Number(/RssFile:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
   const before = fileBacked();
   await linux.releaseProgramCode();
   expect(fileBacked()).toBeLessThan(before - 4096);
