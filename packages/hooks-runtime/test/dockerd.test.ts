@@ -7,6 +7,7 @@ import { findContainerd, unmountBelow } from "@aeon/standalone";
 import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { runCtk } from "../src/ctk/run.ts";
+import { smallDisk } from "./small-disk.ts";
 import { buildPrograms, call, runc, testToolkit } from "./toolkit.ts";
 
 beforeAll(buildPrograms);
@@ -118,10 +119,11 @@ test("dockerd with the launcher as default runtime runs hooks and shows refusals
         },
       ],
     });
-    const run = async (command: readonly string[]) => {
+    const run = async (command: readonly string[], variables: readonly string[] = []) => {
       const { text } = await docker(socket, "POST", "/containers/create", {
         Image: "shell",
         Cmd: command,
+        Env: variables,
         NetworkDisabled: true,
       });
       const { Id: id } = JSON.parse(text) as { Id: string };
@@ -135,6 +137,23 @@ test("dockerd with the launcher as default runtime runs hooks and shows refusals
     expect(started).toEqual({ status: 204, text: "" });
     expect(JSON.parse(waited)).toMatchObject({ StatusCode: 5 });
     await expect.poll(() => readFile(notes, "utf8")).toBe(`${stages.join("\n")}\n`);
+
+    {
+      // Over the folder that bundles are made in.
+      const bundles = join(base, "exec/containerd/daemon/io.containerd.runtime.v2.task/moby");
+      await using disk = await smallDisk(bundles, "32m");
+      await disk.fill(800_000);
+      const large = Array.from({ length: 5 }, (_, index) => `V${index}=${"x".repeat(100_000)}`);
+      const full = await run(["/bin/sh", "-c", "exit 0"], large);
+      expect(full.started).toMatchObject({
+        status: 500,
+        text: expect.stringMatching(/container-hooks: SPEC_WRITE_FAILED: .*ENOSPC/),
+      });
+      await disk.free();
+      expect(JSON.parse((await run(["/bin/sh", "-c", "exit $SEEN"], large)).waited)).toMatchObject({
+        StatusCode: 5,
+      });
+    }
 
     await toolkit.rules('{"nonsense":1}');
     await writeFile(join(toolkit.paths.state, "plan.json"), "");

@@ -1,37 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { unmountBelow } from "@aeon/standalone";
 import { busyboxImage, containerdVersions, launchContainerd, temporaryFolder } from "@aeon/testkit";
 import { beforeAll, describe, expect, test } from "vitest";
+import { smallDisk } from "./small-disk.ts";
 import { argumentProbe, buildPrograms, call, runc, testToolkit } from "./toolkit.ts";
 
 beforeAll(buildPrograms);
 
 const hooks = { createRuntime: [{ path: "/bin/true" }] };
 const rule = (kind: string) => ({ name: "a", when: kind === "static" ? {} : { commands: "sh" }, hooks });
-
-/** What statfs says of a tmpfs. */
-const tmpfs = 0x01021994;
-
-/** A file system of its own at a folder. */
-async function smallDisk(path: string, size: string) {
-  await mkdir(path, { recursive: true });
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]);
-  return {
-    path,
-    /** Leaves so many bytes free. */
-    async fill(free: number): Promise<void> {
-      const { bavail, bsize, type } = await statfs(path);
-      // Never the machine's own disk.
-      if (type !== tmpfs) throw new Error(`${path} is no small disk`);
-      await writeFile(join(path, "ballast"), Buffer.alloc(bavail * bsize - free));
-    },
-    free: () => rm(join(path, "ballast")),
-    readOnly: () => void execFileSync("mount", ["-o", "remount,ro", path]),
-    [Symbol.asyncDispose]: async () => void (await unmountBelow(path)),
-  };
-}
 
 describe.each(["static", "dynamic"])("a bundle that cannot be written, %s rules", (kind) => {
   test.each(["full", "read-only"])(
