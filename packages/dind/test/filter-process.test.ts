@@ -105,6 +105,58 @@ test("connections beyond the limit are turned away, and slow ones cost nothing",
   await expect.poll(async () => (await pod.status()).connections).toBeLessThan(5);
 });
 
+test("limits hold, change with the configuration, and decisions are counted", async () => {
+  await pod.configure({ limits: { requests: 2, jsonBytes: 2000, pins: 1, connections: 8 } });
+  const bind = { HostConfig: { Binds: ["/etc:/x"] } };
+  const made = (await create(bind)).json as { Id: string };
+  expect((await create(bind)).text).toContain("this pod has 1 binds already");
+  expect((await create({ Labels: { a: "x".repeat(2000) } })).status).toBe(413);
+  const streams = [connect(pod.socket), connect(pod.socket)];
+  for (const stream of streams) {
+    stream.write("GET /events HTTP/1.1\r\nHost: d\r\n\r\n");
+    await once(stream, "data");
+  }
+  expect((await pod.api("GET", "/_ping")).status).toBe(429);
+  const more = Array.from({ length: 10 }, () => connect(pod.socket));
+  await Promise.all(more.map((socket) => once(socket, "connect")));
+  // Beyond the limit connections are ended at once.
+  await expect.poll(() => more.filter((socket) => socket.closed).length).toBe(4);
+  for (const socket of [...streams, ...more]) socket.destroy();
+  await expect.poll(async () => (await pod.status()).requests).toBe(0);
+  await pod.configure({ limits: {} });
+  const again = (await create(bind)).json as { Id: string };
+  const metrics = (await pod.control("GET", "/metrics")).text;
+  const counted = (endpoint: string, verdict: string): number =>
+    Number(
+      new RegExp(
+        `requests_total\\{container="main",endpoint="${endpoint}",verdict="${verdict}"\\} (\\d+)`,
+      ).exec(metrics)?.[1],
+    );
+  expect(counted("ContainerCreate", "allow")).toBeGreaterThanOrEqual(2);
+  expect(counted("ContainerCreate", "deny")).toBeGreaterThanOrEqual(2);
+  expect(counted("SystemPing", "allow")).toBeGreaterThanOrEqual(1);
+  expect(metrics).toMatch(/^aeon_dind_filter_pins\{container="main"\} 2$/m);
+  for (const { Id } of [made, again]) await pod.api("DELETE", `/containers/${Id}`);
+});
+
+test("events tell the main container's paths, not dockerd's", async () => {
+  const since = Math.floor(Date.now() / 1000);
+  const body = { Cmd: ["sleep", "100"], HostConfig: { Binds: ["/etc:/x"] } };
+  const { Id } = (await create(body)).json as { Id: string };
+  await pod.api("POST", `/containers/${Id}/start`);
+  const [mount] = ((await pod.raw("GET", `/containers/${Id}/json`)).json as { Mounts: { Source: string }[] })
+    .Mounts;
+  const pin = mount?.Source ?? "";
+  expect(pin).toMatch(/^\/run\/aeon\/pins\//);
+  await pod.raw("POST", `/containers/${Id}/exec`, { Cmd: ["ls", pin] });
+  const path = `/events?since=${since}&until=${Math.floor(Date.now() / 1000) + 1}`;
+  expect((await pod.raw("GET", path)).text).toContain(`exec_create: ls ${pin}`);
+  const { text } = await pod.api("GET", path);
+  expect(text).toContain("exec_create: ls /etc");
+  expect(text).not.toContain("/run/aeon/pins");
+  await pod.api("DELETE", `/containers/${Id}?force=true`);
+});
+
 test("a killed dockerd is told, and serves again", async () => {
   const stream = connect(pod.socket);
   stream.write("GET /events HTTP/1.1\r\nHost: d\r\n\r\n");
@@ -152,7 +204,13 @@ test("streams go on while a successor takes the listener over (test 58)", async 
   expect(await sendBytes(pod.socket, "GET /_ping HTTP/1.0\r\n\r\n")).toContain("OK");
   await expect.poll(async () => (await pod.status()).pins, { timeout: 10_000 }).toBe(0);
   const { pid } = await pod.status();
+  expect((await create({ HostConfig: { Binds: ["/etc:/x"] } })).status).toBe(201);
+  const pins = (): boolean =>
+    readFileSync(`/proc/${pod.dockerd.pid}/mountinfo`, "utf8").includes("/run/aeon/pins/");
+  expect(pins()).toBe(true);
+  // It has let go of everything by the time it answers.
   await call(join(pod.dockerd.folder, "control.sock"), "POST", "/stop");
+  expect(pins()).toBe(false);
   await expect.poll(() => isRunning(pid)).toBe(false);
 });
 

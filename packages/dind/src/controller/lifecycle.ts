@@ -38,6 +38,9 @@ export class Lifecycle {
       live.isClear = false;
       const settings = options.settings(info, main.namespace);
       await mkdir(live.places.run, { recursive: true, mode: 0o700 });
+      const filter = this.filters.ensure(main, process, settings);
+      // Awaited later; a failure before must not be an unhandled one.
+      filter.catch(() => {});
       const task = await startDind({
         client: options.client.withNamespace(main.namespace),
         main,
@@ -48,7 +51,7 @@ export class Lifecycle {
         snapshotter: options.snapshotter,
         imageArchive: options.imageArchive,
         env: options.env ?? [],
-        filter: this.filters.ensure(main, process, settings),
+        filter,
         signal: both,
       });
       live.state = "running";

@@ -35,7 +35,7 @@ export class Filter implements ServiceContext, Disposable {
     this.#config = readConfig(file);
     this.#settings = settingsOf(this.#config);
     const { container, auditFile, auditLimit, stateFolder, upstream } = this.#config;
-    this.pins = new Pins(stateFolder, this.#settings.limits.pins);
+    this.pins = new Pins(stateFolder, () => this.#settings.limits.pins);
     this.upstream = new Upstream(upstream);
     this.#audit =
       auditFile === undefined

@@ -38,14 +38,23 @@ export async function runFilter(file: string, listeners: readonly number[] | und
     return { pid };
   };
 
+  const limit = (): void => {
+    for (const door of doors) door.maxConnections = filter.settings.limits.connections;
+  };
+  const reload = (): void => {
+    filter.reload();
+    limit();
+  };
+
   for (const fd of fds) doors.push(await listen(fd, http));
+  limit();
   control = await serveControl(
     filter.config.controlSocket,
     {
       "GET /status": () => filter.status(),
       "GET /metrics": () => filter.metrics(),
       "PUT /daemon": (body) => filter.useDaemon(daemonIn(body)),
-      "POST /reload": () => filter.reload(),
+      "POST /reload": reload,
       "POST /handover": (body) => handOver(handoverIn(body)),
       "POST /stop": stop,
     },
@@ -91,7 +100,6 @@ const isHandover = (body: unknown): body is HandoverRequest =>
 /** Takes over a socket that is listening already. Its file is never touched. */
 async function listen(fd: number, http: Server): Promise<NetServer> {
   const door = createNetServer({ allowHalfOpen: true, noDelay: true });
-  door.maxConnections = http.maxConnections;
   door.on("connection", (socket: Socket) => http.emit("connection", socket));
   door.listen({ fd });
   await once(door, "listening");

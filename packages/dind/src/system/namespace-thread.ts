@@ -7,6 +7,13 @@ const limits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32, stackS
 /** Milliseconds that the thread waits for more to do. */
 const restMs = 2000;
 
+/** Node's flags without those that say that the program is on the command line, which a thread refuses. */
+function ownFlags(flags: readonly string[]): string[] {
+  const program = flags.findIndex((flag) => ["--eval", "-e", "--print", "-p"].includes(flag));
+  const others = program < 0 ? flags : flags.toSpliced(program, 2);
+  return others.filter((flag) => !flag.startsWith("--input-type"));
+}
+
 /** One thread for what is done in other processes' namespaces; ends when it failed, or has rested. */
 class NamespaceThread {
   readonly #worker: Worker;
@@ -21,6 +28,7 @@ class NamespaceThread {
     this.#worker = new Worker(new URL(`./namespace-worker.${extension}`, import.meta.url), {
       name: "aeon-namespace",
       resourceLimits: limits,
+      execArgv: ownFlags(process.execArgv),
       // Descriptors are closed by who opened them; some come from calls that Node does not know.
       trackUnmanagedFds: false,
     });

@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Task } from "@aeon/containerd";
 import { run } from "@aeon/standalone";
 import { dockerTree } from "@aeon/testkit";
+import type { DindController } from "../../src/index.ts";
 import type { Setup } from "../dind-setup.ts";
 
 /** Runs a shell script in a main container; fails unless its exit code is the expected one. */
@@ -23,6 +26,14 @@ export async function endMain(setup: Setup, task: Task, id: string): Promise<voi
   await setup.client.container(id).delete({ snapshot: true });
 }
 
+/** Ends main containers that a test that failed may have left, and waits until nothing of theirs is there. */
+export async function endAll(setup: Setup, controller: DindController): Promise<void> {
+  for (const { id } of controller.list())
+    await (await setup.client.container(id).task()).kill("SIGKILL").catch(() => undefined);
+  const deadline = Date.now() + 60_000;
+  while (controller.list().length > 0 && Date.now() < deadline) await sleep(50);
+}
+
 /** A network between a main container (10.77.0.2, `eth0`, default route) and a namespace outside of it (10.77.0.1). */
 export interface Outside extends AsyncDisposable {
   /** Words before a command that is to run there. */
@@ -32,8 +43,16 @@ export interface Outside extends AsyncDisposable {
 export async function connectOutside(pid: number, mtu: number): Promise<Outside> {
   const { root } = await dockerTree("28");
   const name = `aeon${randomBytes(4).toString("hex")}`;
-  const ip = (args: string, where: readonly string[] = []) =>
-    run("nsenter", [...where, `--root=${root}`, "/usr/sbin/ip", ...args.split(" ")]);
+  // The host may have no `ip`; that of the engine's tree needs its own loader here.
+  const libraries = join(root, "usr/lib/x86_64-linux-gnu");
+  const program = [
+    join(libraries, "ld-linux-x86-64.so.2"),
+    "--library-path",
+    libraries,
+    join(root, "usr/sbin/ip"),
+  ];
+  const ip = (args: string, where: readonly string[]) =>
+    run("nsenter", [...where, ...program, ...args.split(" ")]);
   // A process of its own keeps the namespace, so that it goes with this one.
   const keeper = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], {
     stdio: ["pipe", "pipe", "inherit"],

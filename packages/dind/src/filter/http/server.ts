@@ -16,7 +16,6 @@ export interface Activity {
 /** The HTTP side of the filter: limits, and no time-outs on what has begun to stream. */
 export function createFilterServer(context: ServiceContext, activity: Activity): Server {
   const busy = new WeakMap<Duplex, number>();
-  const { limits } = context.settings;
   const server = createServer(
     {
       requestTimeout: 0,
@@ -28,8 +27,9 @@ export function createFilterServer(context: ServiceContext, activity: Activity):
       shouldUpgradeCallback: mayUpgrade,
     },
     (request, response) => {
-      if (activity.requests >= limits.requests) {
-        sendRefusal(request, response, tooMany(limits.requests));
+      const most = context.settings.limits.requests;
+      if (activity.requests >= most) {
+        sendRefusal(request, response, tooMany(most));
         return;
       }
       activity.requests += 1;
@@ -42,7 +42,6 @@ export function createFilterServer(context: ServiceContext, activity: Activity):
       void serveRequest(context, request, response);
     },
   );
-  server.maxConnections = limits.connections;
   server.on("connection", (socket) => {
     activity.connections += 1;
     socket.on("close", () => (activity.connections -= 1));

@@ -26,14 +26,14 @@ export interface NewPin {
  */
 export class Pins implements Disposable {
   readonly #file: string;
-  readonly #most: number;
+  readonly #most: () => number;
   #pins = new Map<string, PinRecord>();
   readonly #pending = new Set<string>();
   #binds = new Map<string, readonly string[]>();
   #daemon: DaemonConfig | undefined;
   #place: Promise<Place> | undefined;
 
-  constructor(stateFolder: string, most: number) {
+  constructor(stateFolder: string, most: () => number) {
     mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
     this.#file = join(stateFolder, "pins.json");
     this.#most = most;
@@ -90,10 +90,11 @@ export class Pins implements Disposable {
 
   /** Finds a path of the main container and pins it for a request. */
   async add(path: string, at: string, options: { readonly create: boolean }): Promise<NewPin> {
-    if (this.#pins.size >= this.#most)
+    const most = this.#most();
+    if (this.#pins.size >= most)
       throw denied(
         at,
-        `this pod has ${this.#most} binds already; remove containers and volumes first`,
+        `this pod has ${most} binds already; remove containers and volumes first`,
         "pin-limit",
       );
     const { tree, pinner } = await this.#open();
