@@ -1,8 +1,5 @@
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { join } from "node:path";
-import { run, withFileLock } from "@aeon/standalone";
-import { testCache } from "@aeon/testkit";
 import { docker } from "../../../packages/dind/test/support/cli.ts";
 import {
   launchFilteredDocker,
@@ -10,11 +7,14 @@ import {
 } from "../../../packages/dind/test/support/filtered-docker.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
-
-const workspace = join(import.meta.dirname, "../../..");
+import { alternate } from "./alternate.ts";
+import { besideHaproxy } from "./haproxy.ts";
+import { uploads } from "./uploads.ts";
+import { bundledFilter } from "./bundled-filter.ts";
 
 /** What the filter adds to calls, runs and streams, and what it needs at rest. */
-export async function* filterCalls({ signal, progress, quick }: BenchmarkContext): AsyncIterable<Row> {
+export async function* filterCalls(context: BenchmarkContext): AsyncIterable<Row> {
+  const { signal, progress, quick } = context;
   progress("making the bundle");
   const program = await bundledFilter(signal);
   await using pod = await launchFilteredDocker({ program });
@@ -60,6 +60,8 @@ export async function* filterCalls({ signal, progress, quick }: BenchmarkContext
     value: resident(pod) - before,
     goal: { of: "value", atMost: 20 },
   });
+  yield* uploads(pod, context);
+  yield* besideHaproxy(pod, context);
   progress("100 runs at once");
   const many = await Promise.all(
     Array.from({ length: quick ? 5 : 100 }, () =>
@@ -72,23 +74,6 @@ export async function* filterCalls({ signal, progress, quick }: BenchmarkContext
     value: many.filter(({ code }) => code !== 0).length,
     goal: { of: "value", atMost: 0 },
   });
-}
-
-/** Neighbours in time, so that what else the machine does is in both. */
-async function alternate(
-  rounds: number,
-  pod: FilteredDocker,
-  measure: (socket: string, raw: boolean) => Promise<number>,
-): Promise<{ own: number[]; peer: number[] }> {
-  const own: number[] = [];
-  const peer: number[] = [];
-  await measure(pod.socket, false);
-  await measure(pod.dockerd.socket, true);
-  for (let round = 0; round < rounds; round += 1) {
-    peer.push(await measure(pod.dockerd.socket, true));
-    own.push(await measure(pod.socket, false));
-  }
-  return { own, peer };
 }
 
 const agent = new Agent({ keepAlive: true });
@@ -122,14 +107,3 @@ async function attachRate(pod: FilteredDocker, raw: boolean, megabytes: number):
 const resident = (pod: FilteredDocker): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pod.filterPid}/status`, "utf8"))?.[1] ?? Number.NaN) /
   1024;
-
-async function bundledFilter(signal: AbortSignal): Promise<readonly string[]> {
-  await withFileLock(join(testCache, "bundle.lock"), async () => {
-    await run(join(workspace, "node_modules/.bin/nx"), ["run", "@aeon/dind:bundle"], {
-      cwd: workspace,
-      signal,
-      env: { ...process.env, NX_DAEMON: "false", NX_TUI: "false", DO_NOT_TRACK: "1" },
-    });
-  });
-  return [join(workspace, "packages/dind/dist/bin/dind-filter.js")];
-}

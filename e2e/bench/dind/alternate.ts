@@ -1,0 +1,18 @@
+import type { FilteredDocker } from "../../../packages/dind/test/support/filtered-docker.ts";
+
+/** Measures the filtered and dockerd's own socket as neighbours in time, so that what else the machine does is in both. */
+export async function alternate(
+  rounds: number,
+  pod: FilteredDocker,
+  measure: (socket: string, raw: boolean) => Promise<number>,
+): Promise<{ own: number[]; peer: number[] }> {
+  const own: number[] = [];
+  const peer: number[] = [];
+  await measure(pod.socket, false);
+  await measure(pod.dockerd.socket, true);
+  for (let round = 0; round < rounds; round += 1) {
+    peer.push(await measure(pod.dockerd.socket, true));
+    own.push(await measure(pod.socket, false));
+  }
+  return { own, peer };
+}
