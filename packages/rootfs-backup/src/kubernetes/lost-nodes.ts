@@ -100,11 +100,19 @@ export class LostNodes implements AsyncDisposable {
   }
 
   async #lost(node: string): Promise<void> {
-    const { kubernetes } = this.#options;
+    const { kubernetes, log } = this.#options;
     const { signal } = this.#life;
     const query = new URLSearchParams({ labelSelector: `${nodeLabel}=${node}` }).toString();
     const backups = await kubernetes.get(`${allBackups}?${query}`, parseBackups, signal);
-    for (const object of backups?.items ?? []) await this.#judge(object);
+    for (const object of backups?.items ?? [])
+      try {
+        await this.#judge(object);
+      } catch (error) {
+        signal.throwIfAborted();
+        const { name } = object.metadata;
+        // One that cannot be judged, as its store does not answer, must not hide the others; the next look tries again.
+        log.warn({ backup: name, error: errorMessage(error) }, "backup of a lost node is not judged yet");
+      }
     const restores = await kubernetes.get(`${allRestores}?${query}`, parseRestores, signal);
     for (const { metadata, status } of restores?.items ?? []) {
       if (status?.phase === "Restored" || status?.phase === "Failed") continue;
