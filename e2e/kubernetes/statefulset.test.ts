@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { run } from "@aeon/standalone";
 import { kubernetesProgram, type ClusterNode } from "@aeon/testkit";
@@ -170,6 +170,12 @@ test("A Deployment's pod is deleted, and its successor on the other node goes on
   expect(events).toContain("FilesRestored");
 });
 
+/** The versions of the programs for containers that a node has. */
+async function programsOf({ folder }: ClusterNode): Promise<readonly string[]> {
+  const names = await readdir(join(folder, "a/container-service/tools")).catch((): string[] => []);
+  return names.filter((name) => !name.startsWith("."));
+}
+
 const bound = ({ metadata }: PodState) => ({ name: metadata.name, uid: metadata.uid });
 
 /** The pod of a Deployment that is ready and is not the one with the id `not`. */
@@ -189,7 +195,13 @@ async function podOf(app: string, not?: string): Promise<PodState> {
 
 test("A pod asks the agent with its own token, through the socket that NRI gave it, and with no other", async () => {
   const { server } = cluster;
-  await server.admin.create(pods, servicePod("asks"));
+  const [node] = nodes;
+  if (node === undefined) throw new Error("there is no node");
+  // The first container that may ask makes its node copy the programs, and does not wait long for that.
+  await server.admin.create(pods, servicePod("warms", node.name));
+  await runningPod(cluster, "warms");
+  await expect.poll(() => programsOf(node), { timeout: 60_000 }).not.toEqual([]);
+  await server.admin.create(pods, servicePod("asks", node.name));
   const pod = await runningPod(cluster, "asks");
   const info: { readonly authenticatedBy?: string; readonly pod?: unknown } = JSON.parse(
     await inPod(cluster, "asks", "/run/aeon/bin/aeonctl -o json info"),

@@ -76,13 +76,14 @@ export const deployment = (name: string) => ({
 });
 
 /** A pod that may ask the agent, with a token for it. */
-export const servicePod = (name: string) => ({
+export const servicePod = (name: string, nodeName: string) => ({
   metadata: {
     name,
     labels: { "backup.container.io/enabled": "true" },
     annotations: { "aeon.io/container-service": "true" },
   },
   spec: {
+    nodeName,
     terminationGracePeriodSeconds: 1,
     containers: [{ ...busybox, volumeMounts: [{ name: "token", mountPath: "/var/run/secrets/aeon" }] }],
     volumes: [
