@@ -216,6 +216,20 @@ test.each<[ContainerdLine, boolean]>([
   },
 );
 
+test("pods with the runtime class run with the toolkit's launcher, where there is one", async () => {
+  await using node = await startHost("2.1", true);
+  const launcher = join(node.folder, "container-hooks-runtime");
+  expect(await node.host("configure", "--launcher", launcher)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("HOST_LAUNCHER_MISSING"),
+  });
+  await writeFile(launcher, '#!/bin/sh\nexec runc "$@"\n', { mode: 0o755 });
+  const dry = await node.host("configure", "--launcher", launcher, "--dry-run");
+  expect(dry.stdout).toMatch(/runtimes\.aeon\.options\][^[]*BinaryName = /);
+  expect(await node.host("configure", "--launcher", launcher)).toMatchObject({ code: 0, stderr: "" });
+  expect(await node.dump()).toContain(`BinaryName = '${launcher}'`);
+});
+
 test("a containerd that does not come up gets its configuration back", async () => {
   await using node = await startHost("2.1", false);
   const broken = join(node.folder, "broken");

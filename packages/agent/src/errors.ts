@@ -63,6 +63,11 @@ export const errors = defineErrors({
     remedy:
       "Name containerd's program with --containerd, and mend its configuration when it is broken already.",
   },
+  HOST_LAUNCHER_MISSING: {
+    code: "invalid-argument",
+    when: "`aeon host configure --launcher` names no program.",
+    remedy: "Give the absolute path of the runtime that `container-hooks-ctk install` made.",
+  },
   HOST_RESTART_FAILED: {
     code: "unavailable",
     when: "containerd did not come up with the changed configuration, which was put back.",

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { arch } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { Command } from "commander";
 import { loadAgentConfig } from "../config/load-agent-config.ts";
+import { errors } from "../errors.ts";
 import { snapshotterFacts } from "../host-setup/snapshotter-facts.ts";
 import { addConfigOptions, sourcesOf, type ConfigOptions } from "./config-options.ts";
 
@@ -11,6 +13,7 @@ interface HostFlags extends ConfigOptions {
   readonly restart: string | false;
   readonly allPods: boolean;
   readonly nri: boolean;
+  readonly launcher?: string;
   readonly dryRun: boolean;
 }
 
@@ -33,6 +36,10 @@ export function addHost(program: Command): void {
     )
     .option("--no-all-pods", "only pods with the runtime class use aeon's snapshotter")
     .option("--no-nri", "leave NRI as it is")
+    .option(
+      "--launcher <file>",
+      "runtime for pods with the runtime class, which adds hooks; container-hooks-ctk install makes it (default: that one where it is installed)",
+    )
     .action(async (flags: HostFlags) => {
       const { configureHost } = await import("../host-setup/configure-host.ts");
       const change = await configureHost(await hostOptions(flags));
@@ -58,6 +65,7 @@ async function hostOptions(flags: HostFlags) {
     architecture: architectures[arch()] ?? arch(),
     allPods: flags.allPods,
     nri: flags.nri,
+    launcher: launcherOf(flags.launcher),
     file: flags.containerdConfig,
     containerd: flags.containerd,
     originals: join(agent.root, "originals"),
@@ -65,6 +73,17 @@ async function hostOptions(flags: HostFlags) {
     restart: flags.restart === false ? [] : flags.restart.split(" "),
     dryRun: flags.dryRun,
   };
+}
+
+/** Where `container-hooks-ctk install` puts it. */
+const installedLauncher = "/usr/bin/container-hooks-runtime";
+
+function launcherOf(named: string | undefined): string | undefined {
+  if (named === undefined) return existsSync(installedLauncher) ? installedLauncher : undefined;
+  if (isAbsolute(named) && existsSync(named)) return named;
+  throw errors.HOST_LAUNCHER_MISSING(
+    `${named} is not the absolute path of a program; name the one that container-hooks-ctk install made`,
+  );
 }
 
 function report({ dryRun }: HostFlags, file: string, isChanged: boolean, text: string): void {

@@ -18,6 +18,8 @@ export interface HostSettings {
   readonly root: string;
   /** In OCI's words, such as amd64. */
   readonly architecture: string;
+  /** Runtime that the handler's containers are run with, which adds hooks to them; containerd's own runc when absent. */
+  readonly launcher?: string | undefined;
   /** Makes it the snapshotter of all pods, not only of those with the runtime handler. */
   readonly allPods: boolean;
   readonly nri: boolean;
@@ -76,13 +78,13 @@ export function aeonEngine(settings: HostSettings, dumped: TomlTable): Engine {
       const proxy = ["proxy_plugins", name];
       const named = tableAt(model, runtimesOf(version), file);
       const known = tableAt(dumped, runtimesOf(versionOf(dumped, "config dump")), "config dump")?.["runc"];
-      const runc = named?.["runc"] ?? (runsTwo ? {} : known) ?? {};
+      const runc = tableAt({ runc: named?.["runc"] ?? (runsTwo ? {} : known) ?? {} }, ["runc"], file) ?? {};
       // Up to 1.7 a table of handlers replaces containerd's own, and with it the handler of all other pods.
       const keepsRunc = !runsTwo && named === undefined && known !== undefined;
       const values: (readonly [Path, unknown])[] = [
         [proxy, { type: "snapshot", address: settings.socket, exports: { root: settings.root } }],
         ...(keepsRunc ? [[[...runtimesOf(version), "runc"], known] as const] : []),
-        [runtime, { runtime_type: "io.containerd.runc.v2", ...runc, snapshotter: name }],
+        [runtime, { ...newHandler, ...withLauncher(runc, settings.launcher), snapshotter: name }],
         ...(settings.allPods ? [[snapshotterOf(version), name] as const] : []),
         ...(settings.nri ? [[nriPath, false] as const] : []),
         ...(runsTwo ? [[unpackPath, unpackConfig(model, settings, file)] as const] : []),
@@ -129,6 +131,14 @@ export function aeonEngine(settings: HostSettings, dumped: TomlTable): Engine {
         : undefined;
     },
   };
+}
+
+const newHandler = { runtime_type: "io.containerd.runc.v2" };
+
+function withLauncher(runc: TomlTable, launcher: string | undefined): TomlTable {
+  if (launcher === undefined) return runc;
+  const options = runc["options"];
+  return { ...runc, options: { ...(typeof options === "object" && options), BinaryName: launcher } };
 }
 
 /** Naming one replaces containerd's own list, so its overlayfs is named too. */
