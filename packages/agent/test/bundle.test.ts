@@ -67,6 +67,6 @@ test("backup's worker process starts from the folder", async () => {
 });
 
 test("it holds no file that is not needed, and the compiled code of those that ran", () => {
-  const others = readdirSync(bundle).filter((name) => !name.endsWith(".js"));
+  const others = readdirSync(bundle).filter((name) => !/\.c?js$/.test(name));
   expect(others.toSorted()).toEqual(["compile-cache", `koffi-${process.arch}.node`, "package.json"]);
 });
