@@ -45,8 +45,6 @@ export interface StartAgentOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** Pauses between attempts to start a plugin. */
   readonly backoff?: BackoffOptions;
-  /** Called once, when all is started but the snapshotter's socket. */
-  readonly beforeServing?: () => void;
 }
 
 /** A logger whose level follows the configuration. */
@@ -140,7 +138,6 @@ class RunningAgent implements Agent {
       const service = await this.#startSnapshotter();
       const others = this.#startOthers();
       await endsWithin(Promise.all(others.map(({ firstAttempt }) => firstAttempt)), firstAttemptsMs);
-      options.beforeServing?.();
       await service.open();
     } catch (error) {
       await this.stop(AbortSignal.timeout(drainMs));

@@ -4,7 +4,6 @@ import { environment } from "../environment.ts";
 import { loadAgentConfig } from "../config/load-agent-config.ts";
 import { startAgent, type Agent } from "../start-agent.ts";
 import { superviseProcess } from "../supervise-process.ts";
-import { forgetStart } from "../v8-settings.ts";
 
 /** Files that the agent makes are for nobody else; what has to be open gets its mode explicitly. */
 const umask = 0o077;
@@ -29,12 +28,7 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   const metrics = await createMetrics({ process: true });
   running.use(superviseProcess(log, metrics));
   const notification = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
-  const agent = await startAgent(configuration, {
-    log,
-    metrics,
-    environment: notification,
-    beforeServing: forgetStart,
-  });
+  const agent = await startAgent(configuration, { log, metrics, environment: notification });
   signals.second.removeEventListener("abort", giveUp);
   started.resolve(agent);
   await signals.first;
