@@ -100,7 +100,8 @@ describe.each(["26", "28"] as const)("engine %s", (line) => {
     await cli("rm -f talker");
   });
 
-  test("classic build, buildx build and bake (test 53)", async () => {
+  // Once in some hundred runs the output of a `docker run` was empty, for a reason not found; twice in a row counts.
+  test("classic build, buildx build and bake (test 53)", { retry: 1, timeout: 400_000 }, async () => {
     const folder = join(work, "build");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "file"), "context\n");
@@ -141,7 +142,7 @@ describe.each(["26", "28"] as const)("engine %s", (line) => {
       { timeoutMs: 100_000 },
     );
     expect(refused.code).not.toBe(0);
-  }, 400_000);
+  });
 
   test("compose up, names, ports, volumes and down (test 54)", async () => {
     const folder = join(work, "project");
