@@ -91,7 +91,9 @@ describe.each(containerdVersions)("containerd %s", (version) => {
   // With containerd 1.7 one reply was not heeded once in many runs, for a reason not found; twice in a row counts.
   test("replies of 1 byte to 3.9 MB arrive", { retry: 1 }, async () => {
     let size = 0;
+    await using life = new AsyncDisposableStack();
     const socket = connect(socketOf());
+    life.defer(() => void socket.destroy());
     await foreignPlugin(socket, async () =>
       size === 0 ? {} : { adjust: { annotations: { "example.org/x": "y".repeat(size) } } },
     );
@@ -102,7 +104,6 @@ describe.each(containerdVersions)("containerd %s", (version) => {
       expect(JSON.stringify(spec).includes(`"example.org/x":"${"y".repeat(size)}"`)).toBe(size > 0);
       expect(socket.destroyed).toBe(false);
     }
-    socket.destroy();
   });
 
   test("a plugin that stalls for 3 s delays a container by 2 s and no more, and is dropped", async () => {
