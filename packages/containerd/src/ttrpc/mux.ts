@@ -4,13 +4,15 @@ import type { MessageStream } from "./connection.ts";
 import { largestData } from "./frame.ts";
 
 const headerLength = 8;
-/** Runtimes give the multiplexer a buffer of this size and drop the connection when a frame does not fit. */
-const largestSent = 4096;
+/** Runtimes read the start of a message into a buffer of this size and drop the connection when the frame does not fit. */
+const largestFirst = 4096;
+/** They read the rest into the message's own memory; and they drop the connection when 256 frames wait to be read. */
+const largestSent = 65_536;
 const largestReceived = largestData + 10;
 
 /**
  * NRI's multiplexer: several streams of bytes on one socket, told apart by a number. Frames received do not align with
- * messages; frames sent hold at most 4096 bytes and never span two messages.
+ * messages; frames sent never span two messages, and a message's first one holds at most 4096 bytes.
  */
 export class Mux implements Disposable {
   readonly #socket: Socket;
@@ -40,8 +42,9 @@ export class Mux implements Disposable {
   #send(id: number, message: Buffer): void {
     if (this.#socket.destroyed) return;
     this.#socket.cork();
-    for (let at = 0; at < message.length; at += largestSent) {
-      const part = message.subarray(at, at + largestSent);
+    for (let at = 0, end: number; at < message.length; at = end) {
+      end = at + (at === 0 ? largestFirst : largestSent);
+      const part = message.subarray(at, end);
       const header = Buffer.allocUnsafe(headerLength);
       header.writeUInt32BE(id, 0);
       header.writeUInt32BE(part.length, 4);

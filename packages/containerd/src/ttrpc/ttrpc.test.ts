@@ -81,7 +81,7 @@ test("data above the limit is skipped and the next frame is read", () => {
   ]);
 });
 
-test("calls of every size and many at once come back right, cut into frames of 4096 bytes", async () => {
+test("calls of every size and many at once come back right, in frames that a runtime can take", async () => {
   const { client, right } = await connected(echo);
   const lengths: number[] = [];
   let rest = Buffer.alloc(0);
@@ -99,7 +99,9 @@ test("calls of every size and many at once come back right, cut into frames of 4
   expect(replies.map(({ length }) => length)).toEqual(sizes);
   for (const [index, reply] of replies.entries())
     expect(reply.every((byte) => byte === (sizes[index] ?? 0) % 251)).toBe(true);
-  expect(Math.max(...lengths)).toBe(4096);
+  expect(Math.max(...lengths)).toBe(65_536);
+  // A runtime queues 256 of them.
+  expect(lengths.length).toBeLessThan(200);
 });
 
 test("what is too large, unknown or failing is answered as such, and the connection goes on", async () => {
