@@ -1,18 +1,21 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openClient, type Client } from "@aeon/containerd";
 import { connectCri, type CriClient } from "@aeon/containerd/cri";
 import type { Labels } from "@aeon/core";
-import { buildImage, ImageLayout, packLayout } from "@aeon/oci";
 import { ContainerState, NamespaceMode } from "@aeon/proto/cri";
-import { fetchPackages, type ContainerdLine } from "@aeon/standalone";
-import { busyboxImage, launchContainerd, testCache, type PrivateContainerd } from "@aeon/testkit";
+import type { ContainerdLine } from "@aeon/standalone";
+import {
+  busyboxImage,
+  launchContainerd,
+  pauseImage,
+  sandboxImage,
+  type PrivateContainerd,
+} from "@aeon/testkit";
 import { vi } from "vitest";
 import { socketOf } from "./served-node.ts";
 
 export const within = { timeout: 30_000, interval: 50 };
-const sandboxImage = "localhost/pause:latest";
 
 /** A containerd with CRI, as kubelet uses it, whose snapshotter is a served node. */
 export interface KubeletView extends AsyncDisposable {
@@ -67,21 +70,6 @@ export async function startKubeletView({ version, folder, root }: KubeletOptions
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
-}
-
-/** An image that only waits, for pods' sandboxes. */
-async function pauseImage(folder: string): Promise<string> {
-  const [busybox] = await fetchPackages({ cache: testCache, packages: ["busybox-static"] });
-  const content = await readFile(join(busybox?.root ?? "", "bin/busybox"));
-  const layout = await ImageLayout.create(join(folder, "layout"));
-  await buildImage(layout, {
-    name: sandboxImage,
-    layers: [[{ type: "file", path: "busybox", mode: 0o755, content }]],
-    process: { Entrypoint: ["/busybox", "sleep", "3600"] },
-  });
-  const file = join(folder, "pause.tar");
-  await packLayout(layout, file);
-  return file;
 }
 
 /** A pod with containers named `main`, one after another. */

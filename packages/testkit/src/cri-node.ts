@@ -1,18 +1,16 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@aeon/containerd";
 import { connectCri, type CriClient } from "@aeon/containerd/cri";
-import { buildImage, ImageLayout, packLayout } from "@aeon/oci";
 import { NamespaceMode, type PodSandboxConfigSchema } from "@aeon/proto/cri";
 import type { CriHandler, PrivateContainerd } from "@aeon/standalone";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { busyboxImage } from "./busybox-image.ts";
-import { debianFile, launchContainerd, type LaunchOptions } from "./launch-containerd.ts";
+import { launchContainerd, type LaunchOptions } from "./launch-containerd.ts";
+import { pauseImage, sandboxImage } from "./pause-image.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
-const sandboxImage = "localhost/pause:latest";
 const host = { network: NamespaceMode.NODE, pid: NamespaceMode.CONTAINER, ipc: NamespaceMode.POD };
 const waitMs = 20_000;
 
@@ -140,18 +138,4 @@ async function until(isTrue: () => Promise<unknown>): Promise<void> {
     if (performance.now() > end) throw new Error(`not true after ${waitMs} ms: ${isTrue.toString()}`);
     await delay(20);
   }
-}
-
-/** An image that only waits, for pods' sandboxes. */
-async function pauseImage(folder: string): Promise<string> {
-  const content = await readFile(await debianFile("busybox-static", "bin/busybox"));
-  const layout = await ImageLayout.create(join(folder, "layout"));
-  await buildImage(layout, {
-    name: sandboxImage,
-    layers: [[{ type: "file", path: "busybox", mode: 0o755, content }]],
-    process: { Entrypoint: ["/busybox", "sleep", "3600"] },
-  });
-  const file = join(folder, "pause.tar");
-  await packLayout(layout, file);
-  return file;
 }

@@ -8,6 +8,7 @@ export {
 } from "./launch-containerd.ts";
 export { leftBehind, temporaryFolder, type TemporaryFolder } from "./temporary-folder.ts";
 export type { PrivateContainerd, ProxySnapshotter } from "@aeon/standalone";
+export { pauseImage, sandboxImage } from "./pause-image.ts";
 export { startCriNode, type CriNode, type PodOptions, type Sandbox } from "./cri-node.ts";
 export { busyboxImage, stackedLayers, type StackedLayers, type TestImageOptions } from "./busybox-image.ts";
 export { runReadmeExample } from "./readme-example.ts";

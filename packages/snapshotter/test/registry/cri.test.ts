@@ -1,33 +1,14 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connectCri, type CriClient } from "@aeon/containerd/cri";
 import { namespace, containerId, type ContainerEntry } from "@aeon/core";
-import { buildImage, ImageLayout, packLayout } from "@aeon/oci";
 import { NamespaceMode } from "@aeon/proto/cri";
-import { fetchPackages } from "@aeon/standalone";
-import { containerdVersions, temporaryFolder, testCache } from "@aeon/testkit";
+import { containerdVersions, pauseImage, sandboxImage, temporaryFolder } from "@aeon/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { startNode, type TestNode } from "../support/node.ts";
 
 const space = namespace("k8s.io");
 const within = { timeout: 20_000, interval: 50 };
-const sandboxImage = "localhost/pause:latest";
-
-/** An image that only waits, for pods' sandboxes. */
-async function pauseImage(folder: string): Promise<string> {
-  const [busybox] = await fetchPackages({ cache: testCache, packages: ["busybox-static"] });
-  const content = await readFile(join(busybox?.root ?? "", "bin/busybox"));
-  const layout = await ImageLayout.create(join(folder, "layout"));
-  await buildImage(layout, {
-    name: sandboxImage,
-    layers: [[{ type: "file", path: "busybox", mode: 0o755, content }]],
-    process: { Entrypoint: ["/busybox", "sleep", "3600"] },
-  });
-  const file = join(folder, "pause.tar");
-  await packLayout(layout, file);
-  return file;
-}
 
 describe.each(containerdVersions)("registry with the CRI of containerd %s", (version) => {
   const resources = new AsyncDisposableStack();
