@@ -1,6 +1,6 @@
 import type { ContainerInfo } from "@aeon/containerd";
 import { errorMessage } from "@aeon/core";
-import { isGone } from "./is-gone.ts";
+import { unlessGone } from "./is-gone.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import { isUp, type Live } from "./live.ts";
 import { isAlive, readMainProcess } from "./main-process.ts";
@@ -83,13 +83,7 @@ export class Reconciler {
   async #adopt(record: DindRecord, live: Live): Promise<void> {
     const { options, mains, signal } = this.#parts;
     const client = options.client.withNamespace(record.namespace);
-    const task = await client
-      .container(live.places.container)
-      .task()
-      .catch((error: unknown) => {
-        if (isGone(error)) return undefined;
-        throw error;
-      });
+    const task = await unlessGone(client.container(live.places.container).task());
     const isRunning = task !== undefined && (await task.status()).state === "running";
     if (isUp(live) && isRunning && live.pid === task.pid) return;
     const process = await readMainProcess(record.pid);

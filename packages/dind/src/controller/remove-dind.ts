@@ -6,7 +6,7 @@ import { isMounted, removeDataDisk } from "./data-disk.ts";
 import { isAlive } from "./main-process.ts";
 import { firewallTable, type Places } from "./places.ts";
 import type { DindRecord } from "./records.ts";
-import { isGone } from "./is-gone.ts";
+import { unlessGone } from "./is-gone.ts";
 import { linksOf } from "./main-network.ts";
 
 /** Milliseconds that dockerd gets to end its containers. */
@@ -20,10 +20,7 @@ export async function endDind(
   how: { readonly kindly: boolean },
 ): Promise<void> {
   const container = client.container(places.container);
-  const task = await container.task().catch((error: unknown) => {
-    if (isGone(error)) return undefined;
-    throw error;
-  });
+  const task = await unlessGone(container.task());
   if (task !== undefined) {
     const ended = task.wait().catch(() => {});
     if (how.kindly) {
@@ -36,13 +33,9 @@ export async function endDind(
     // The end of a pid namespace's first process ends all of it.
     await task.kill("SIGKILL").catch(() => {});
     await ended;
-    await task.delete().catch((error: unknown) => {
-      if (!isGone(error)) throw error;
-    });
+    await unlessGone(task.delete());
   }
-  await container.delete({ snapshot: true }).catch((error: unknown) => {
-    if (!isGone(error)) throw error;
-  });
+  await unlessGone(container.delete({ snapshot: true }));
   await clearNetwork(record);
   await removeCgroups(places.container);
 }
