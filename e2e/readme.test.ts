@@ -29,7 +29,9 @@ test("the README's walk-through does what it says", async () => {
     code: 0,
     stderr: "",
   });
-  expect(stdout).toMatch(/^BACKUP +STATE[^\n]*\n\S+ +(staged|packing|stored) +default +demo /m);
+  expect(stdout).toMatch(
+    /^BACKUP +STATE[^\n]*\n\S+ +(staged|packing|uploading|verifying|stored)( +\d+%)? +default +demo /m,
+  );
   expect(stdout).toMatch(/^state +stored$/m);
   expect(stdout).toMatch(/ default +demo2 +pending /);
   expect(stdout).toMatch(/^hello\ngroup\npasswd\n/m);

@@ -65,7 +65,10 @@ export interface Agent extends AsyncDisposable {
   stop(skip: AbortSignal): Promise<void>;
 }
 
-/** Milliseconds that plugins get to register hooks before the snapshotter's socket is opened without them. */
+/**
+ * Milliseconds that plugins get to register hooks before the snapshotter's socket is opened without them, and that all
+ * get before the agent calls itself ready without them.
+ */
 const firstAttemptsMs = 5000;
 /** Milliseconds after the start when memory is given back. */
 const releaseMs = 3000;
@@ -73,7 +76,8 @@ const releaseMs = 3000;
 const drainMs = 15_000;
 
 /**
- * Starts the agent: the snapshotter first, then all other plugins, then the snapshotter's socket. Rejects when the
+ * Starts the agent: the snapshotter first, then all other plugins, and the snapshotter's socket as soon as those with
+ * snapshot hooks are ready. Rejects when the
  * snapshotter cannot start (`AGENT_ALREADY_RUNNING`, `ROOT_UNUSABLE` and the snapshotter's own errors); other
  * plugins may fail and are tried again.
  */
@@ -107,6 +111,9 @@ interface Parts {
   readonly metrics: MetricsRegistry;
 }
 
+const firstAttempts = (runners: readonly PluginRunner[]): Promise<unknown> =>
+  Promise.all(runners.map(({ firstAttempt }) => firstAttempt));
+
 class RunningAgent implements Agent {
   readonly log: ReloadableLogger;
   readonly metrics: MetricsRegistry;
@@ -137,8 +144,10 @@ class RunningAgent implements Agent {
     try {
       const service = await this.#startSnapshotter();
       const others = this.#startOthers();
-      await endsWithin(Promise.all(others.map(({ firstAttempt }) => firstAttempt)), firstAttemptsMs);
+      const hooking = others.filter(({ hooksSnapshots }) => hooksSnapshots);
+      await endsWithin(firstAttempts(hooking), firstAttemptsMs);
       await service.open();
+      await endsWithin(firstAttempts(others), firstAttemptsMs);
     } catch (error) {
       await this.stop(AbortSignal.timeout(drainMs));
       throw error;

@@ -199,6 +199,23 @@ test("a plugin that cannot start is tried again with growing pauses while the sn
   await expect.poll(() => readiness(url), { timeout: 20_000, interval: 200 }).toMatchObject({ ready: true });
 });
 
+test.each([
+  { name: "waiting", first: "snapshotter is served" },
+  { name: "waiting-hook", first: "the gate is open" },
+])("snapshots wait for the start of plugins with hooks only: $name", async ({ name, first }) => {
+  const folders = agentFolders();
+  const gate = join(folders.folder, "gate");
+  writeConfig(folders, { plugins: [plugin(name)], [name]: { gate } });
+  const agent = startAgentProcess(folders);
+  await agent.message("waiting for the gate");
+  await agent.message(name === "waiting" ? "snapshotter is served" : "metrics and health are served");
+  writeFileSync(gate, "");
+  await agent.ready();
+  const order = agent.lines.map(({ msg }) => msg);
+  expect(order.find((msg) => ["snapshotter is served", "the gate is open"].includes(msg))).toBe(first);
+  expect(order.indexOf("agent is ready")).toBeGreaterThan(order.indexOf("the gate is open"));
+});
+
 test("a package that cannot be loaded is reported and nothing else", async () => {
   const folders = agentFolders();
   writeConfig(folders, { plugins: ["aeon-plugin-that-is-absent"], "its-table": { x: 1 } });

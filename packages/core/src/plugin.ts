@@ -41,6 +41,8 @@ export interface Plugin<Schema extends GenericSchema = GenericSchema> {
   readonly name: string;
   /** Checks the plugin's table; unknown keys are refused by the loader. */
   readonly config: Schema;
+  /** False for a plugin that registers no snapshot hooks: snapshots are served before it is ready. Default true. */
+  readonly hooksSnapshots?: boolean;
   start(context: PluginContext<InferOutput<Schema>>): Promise<AsyncDisposable>;
 }
 

@@ -15,6 +15,7 @@ import { hooksService } from "./service.ts";
 export const hooksPlugin = definePlugin({
   name: "hooks",
   config: hooksConfig,
+  hooksSnapshots: false,
   async start(context) {
     const life = new Lifetime();
     try {

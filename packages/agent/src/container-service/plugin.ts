@@ -29,6 +29,7 @@ import { ToolsOnDemand } from "./tools/tools-on-demand.ts";
 export const containerServicePlugin = definePlugin({
   name: "container-service",
   config: containerServiceConfig,
+  hooksSnapshots: false,
   async start(context) {
     const life = new Lifetime();
     try {

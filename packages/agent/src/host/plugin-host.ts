@@ -148,8 +148,7 @@ export class PluginHost {
 /** Makes the plugin's folders before each start, since the state folder may be emptied meanwhile. */
 function withFolders(plugin: Plugin, folders: readonly string[]): Plugin {
   return {
-    name: plugin.name,
-    config: plugin.config,
+    ...plugin,
     async start(context) {
       for (const folder of folders) mkdirSync(folder, { recursive: true, mode: 0o700 });
       return plugin.start(context);

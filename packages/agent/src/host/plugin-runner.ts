@@ -69,6 +69,11 @@ export class PluginRunner implements PluginScope {
     return this.#options.plugin.name;
   }
 
+  /** Whether snapshots may have to wait for the plugin's hooks. */
+  get hooksSnapshots(): boolean {
+    return this.#options.plugin.hooksSnapshots ?? true;
+  }
+
   get isReady(): boolean {
     return this.#state === "ready";
   }

@@ -9,6 +9,7 @@ export const adminPlugin = (path: string, deps: AdminDeps) =>
   definePlugin({
     name: "admin",
     config: v.undefined(),
+    hooksSnapshots: false,
     async start({ log }) {
       return serveHttp(path, (signal) =>
         lazyHandler(

@@ -8,6 +8,7 @@ export const httpPlugin = (routes: HttpRoutes, bound: (address: string) => void)
   definePlugin({
     name: "http",
     config: v.strictObject({ address: v.string() }),
+    hooksSnapshots: false,
     async start(context) {
       const { config, log } = context;
       const address = parseHttpAddress(config.address);

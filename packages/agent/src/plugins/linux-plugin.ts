@@ -6,6 +6,7 @@ export const linuxPlugin = (root: string) =>
   definePlugin({
     name: "linux",
     config: v.undefined(),
+    hooksSnapshots: false,
     async start() {
       await linux.linuxSelfTest(root);
       return { async [Symbol.asyncDispose]() {} };

@@ -15,6 +15,7 @@ import { explainSettings, requestOf, settingsOf } from "./settings-of.ts";
 export const dindPlugin = definePlugin({
   name: "dind",
   config: dindConfig,
+  hooksSnapshots: false,
   async start(context) {
     const life = new Lifetime();
     try {
