@@ -1,17 +1,21 @@
 import { writeFileSync } from "node:fs";
 import { relative } from "node:path";
 
-/** Vitest reporter that writes what passed, failed and was skipped, with reasons, to the file in AEON_TEST_RESULT. */
+/**
+ * Vitest reporter that writes what passed, failed and was skipped, with reasons, to the file in AEON_TEST_RESULT: one
+ * entry per test file, and one without a file for errors outside of any.
+ */
 export default class CountReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const result = { passed: 0, failed: [], skipped: [] };
-    for (const module of modules) this.#count(module, result);
-    for (const error of unhandledErrors) result.failed.push(`outside of any test: ${error.message}`);
-    writeFileSync(process.env.AEON_TEST_RESULT, JSON.stringify(result));
+    const entries = modules.map((module) => this.#count(module));
+    const failed = unhandledErrors.map(({ message }) => `outside of any test: ${message}`);
+    if (failed.length > 0) entries.push({ passed: 0, failed, skipped: [] });
+    writeFileSync(process.env.AEON_TEST_RESULT, JSON.stringify(entries));
   }
 
-  #count(module, result) {
+  #count(module) {
     const file = relative(process.cwd(), module.moduleId);
+    const result = { file, passed: 0, failed: [], skipped: [] };
     const tests = [...module.children.allTests()];
     const broken = [module, ...module.children.allSuites()].flatMap((part) => part.errors());
     for (const error of broken) result.failed.push(`${file}: ${error.message}`);
@@ -24,5 +28,6 @@ export default class CountReporter {
       else if (state === "skipped") result.failed.push(`${name}: skipped without a reason`);
       else result.failed.push(name);
     }
+    return result;
   }
 }
