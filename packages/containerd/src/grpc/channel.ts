@@ -1,4 +1,4 @@
-import { Client, credentials, type ChannelOptions } from "@grpc/grpc-js";
+import { Client, connectivityState, credentials, type ChannelOptions } from "@grpc/grpc-js";
 
 /** Largest message either way, in bytes; containerd's own limit. */
 export const maxMessageBytes = 16 * 1024 * 1024;
@@ -8,6 +8,9 @@ export const messageLimits = {
   "grpc.max_receive_message_length": maxMessageBytes,
   "grpc.max_send_message_length": maxMessageBytes,
 } as const satisfies ChannelOptions;
+
+/** Milliseconds that a call waits for a server that is being connected to again; several attempts fall into it. */
+const reconnectMs = 3000;
 
 export interface ChannelAddress {
   /** Absolute path of the server's Unix socket. */
@@ -35,6 +38,19 @@ export class GrpcChannel implements Disposable {
       "grpc.max_reconnect_backoff_ms": 500,
       ...channelOptions,
     });
+  }
+
+  /**
+   * Resolves when a connection that failed is there again, at the latest after 3 s or at `deadline` (milliseconds since
+   * the epoch); undefined when none failed. A call between two attempts would fail although its server is back.
+   */
+  reconnected(deadline = Infinity): Promise<void> | undefined {
+    if (this.raw.getChannel().getConnectivityState(false) !== connectivityState.TRANSIENT_FAILURE)
+      return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // Without a connection the call itself tells best why.
+    this.raw.waitForReady(Math.min(deadline, Date.now() + reconnectMs), () => resolve());
+    return promise;
   }
 
   /** Ends the connection; calls under way fail with `canceled` or `unavailable`. */

@@ -58,6 +58,19 @@ function checkSignal(method: Method, signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw errorOfAbort(signal.reason, describe(method));
 }
 
+/** What every call waits for before it starts. */
+async function ready(method: Method, { signal, deadline }: Limits): Promise<void> {
+  checkSignal(method, signal);
+  const reconnected = started(method, () => method.channel.reconnected(deadline));
+  if (reconnected === undefined) return;
+  const aborted = Promise.withResolvers<void>();
+  const abort = (): void => aborted.resolve();
+  signal?.addEventListener("abort", abort, { once: true });
+  await Promise.race([reconnected, aborted.promise]);
+  signal?.removeEventListener("abort", abort);
+  checkSignal(method, signal);
+}
+
 /** grpc-js throws at once on a closed channel. */
 function started<Call>(method: Method, start: () => Call): Call {
   try {
@@ -90,7 +103,7 @@ function reply(
 }
 
 async function unary(method: Method, request: Init, limits: Limits): Promise<Message> {
-  checkSignal(method, limits.signal);
+  await ready(method, limits);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const message = create(method.desc.input, request);
   return reply(method, limits, (done) =>
@@ -107,7 +120,7 @@ async function unary(method: Method, request: Init, limits: Limits): Promise<Mes
 }
 
 async function clientStream(method: Method, requests: AsyncIterable<Init>, limits: Limits): Promise<Message> {
-  checkSignal(method, limits.signal);
+  await ready(method, limits);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   let ended = false;
   let sourceError: { readonly error: unknown } | undefined;
@@ -162,7 +175,7 @@ async function* serverStream(
   request: Init,
   limits: Limits,
 ): AsyncGenerator<Message, void, undefined> {
-  checkSignal(method, limits.signal);
+  await ready(method, limits);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const call = started(method, () =>
     method.channel.raw.makeServerStreamRequest(
@@ -184,7 +197,7 @@ async function* bidiStream(
   requests: AsyncIterable<Init>,
   limits: Limits,
 ): AsyncGenerator<Message, void, undefined> {
-  checkSignal(method, limits.signal);
+  await ready(method, limits);
   const { path, requestSerialize, responseDeserialize } = method.definition;
   const call = started(method, () =>
     method.channel.raw.makeBidiStreamRequest(

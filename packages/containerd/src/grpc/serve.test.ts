@@ -4,7 +4,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { snapshots } from "@aeon/proto";
 import { AeonError, defineErrors } from "@aeon/core";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -287,22 +286,26 @@ test("noise and half-open connections do not disturb other clients", async () =>
   expect(await client().cleanup({})).toBeDefined();
 });
 
-test("no server: unavailable; a server that comes back is found again", async () => {
+test("no server: unavailable; a server that comes back is found by the first call", async () => {
   const api = client();
-  expect(await failure(api.cleanup({}))).toMatchObject({ code: "unavailable", reason: "GRPC_UNAVAILABLE" });
+  const unavailable = { code: "unavailable", reason: "GRPC_UNAVAILABLE" };
+  expect(await failure(api.cleanup({}))).toMatchObject(unavailable);
   const first = await serve({ cleanup: async () => ({}) });
-  await retried(() => api.cleanup({}));
+  await api.cleanup({});
   await first[Symbol.asyncDispose]();
+  expect(await failure(api.cleanup({}))).toMatchObject(unavailable);
+  // Between two attempts to connect: the call waits for one that succeeds.
+  const waiting = api.cleanup({});
   await serve({ cleanup: async () => ({}) });
-  await retried(() => api.cleanup({}));
+  await waiting;
 });
 
-async function retried(call: () => Promise<unknown>): Promise<void> {
-  const end = Date.now() + 5000;
-  for (;;) {
-    const error = await failure(call());
-    if (error === undefined) return;
-    if (Date.now() > end) throw error;
-    await sleep(20);
-  }
-}
+test("the wait for a server that is gone ends with the signal and the deadline", async () => {
+  const api = client();
+  await failure(api.cleanup({}));
+  const abort = new AbortController();
+  const aborted = failure(api.cleanup({}, { signal: abort.signal }));
+  abort.abort();
+  expect(await aborted).toMatchObject({ code: "canceled" });
+  expect(await failure(api.cleanup({}, { deadline: 30 }))).toMatchObject({ code: "deadline-exceeded" });
+});

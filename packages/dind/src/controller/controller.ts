@@ -22,6 +22,8 @@ export class DindController implements AsyncDisposable {
   readonly #lifecycle: Lifecycle;
   readonly #health: Health;
   readonly #loops: readonly Promise<void>[];
+  /** What an earlier process left is taken up, or it never will be. */
+  readonly #takenUp: Promise<void>;
 
   private constructor(parts: Parts, abort: AbortController) {
     this.#parts = parts;
@@ -33,7 +35,10 @@ export class DindController implements AsyncDisposable {
     });
     this.#health = new Health(parts, this.#lifecycle, reconciler);
     const reviver = new Reviver(parts, this.#lifecycle);
-    this.#loops = [followEvents(parts, reconciler, reviver), this.#health.watch()];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#takenUp = promise;
+    const events = followEvents(parts, reconciler, reviver, resolve).finally(resolve);
+    this.#loops = [events, this.#health.watch()];
   }
 
   /** Takes up what an earlier process left, and follows containerd from then on. */
@@ -112,9 +117,10 @@ export class DindController implements AsyncDisposable {
     return reloadAll(this.#parts);
   }
 
-  /** Resolves when everything that is under way is done. */
-  settled(): Promise<void> {
-    return this.#parts.lives.settled();
+  /** Resolves when what an earlier process left is taken up and everything that is under way is done. */
+  async settled(): Promise<void> {
+    await this.#takenUp;
+    await this.#parts.lives.settled();
   }
 
   /** Ends the controller; DinD containers and their filters go on. */

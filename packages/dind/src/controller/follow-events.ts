@@ -3,8 +3,16 @@ import type { Parts } from "./parts.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Reviver } from "./reviver.ts";
 
-/** Acts on what containerd tells of starts and exits, and reconciles when something may have been missed. */
-export async function followEvents(parts: Parts, reconciler: Reconciler, reviver: Reviver): Promise<void> {
+/**
+ * Acts on what containerd tells of starts and exits, and reconciles when something may have been missed; `reconciled`
+ * is told each time.
+ */
+export async function followEvents(
+  parts: Parts,
+  reconciler: Reconciler,
+  reviver: Reviver,
+  reconciled: () => void,
+): Promise<void> {
   const { options, signal } = parts;
   const { client, log, isOurs } = options;
   const filters = [`topic=="/tasks/start"`, `topic=="/tasks/exit"`];
@@ -14,6 +22,7 @@ export async function followEvents(parts: Parts, reconciler: Reconciler, reviver
         await reconciler
           .all()
           .catch((error: unknown) => log.warn({ error: errorMessage(error) }, "dind: reconciliation failed"));
+        reconciled();
         continue;
       }
       if (event.kind === "other" || !isOurs(event.namespace)) continue;

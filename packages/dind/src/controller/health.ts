@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { boundLog } from "./bound-log.ts";
 import { FilterControl } from "./filter-control.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import { isUp, type Live } from "./live.ts";
+import { isStopped, isUp, type Live } from "./live.ts";
 import { isAlive } from "./main-process.ts";
 import type { Parts } from "./parts.ts";
 import { ping, runningContainers } from "./ping.ts";
@@ -44,7 +44,9 @@ export class Health {
     for (const record of records.list()) {
       if (signal.aborted) return;
       const live = lives.of(record);
-      if (!isAlive(record.pid, record.startTime) || record.wanted === "removing")
+      const isOver =
+        record.wanted === "removing" || (record.wanted === "stopped" && !isStopped(record, live));
+      if (isOver || !isAlive(record.pid, record.startTime))
         await lives.inTurn(record, () => this.#reconciler.one(record, live)).catch(() => {});
       else if (isUp(live)) {
         await this.check(live);

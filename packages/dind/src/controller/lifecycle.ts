@@ -75,10 +75,14 @@ export class Lifecycle {
   /** Ends it; images, volumes and what the filter knows of pins stay. */
   async stop(main: MainContainer, live: Live): Promise<void> {
     const record = requireRecord(this.#parts, main);
-    await this.#parts.records.put({ ...record, wanted: "stopped" });
+    await this.finishStop(await this.#parts.records.put({ ...record, wanted: "stopped" }), live);
+  }
+
+  /** What a stop does once it is written down; any part of it may have been done before. */
+  async finishStop(record: DindRecord, live: Live): Promise<void> {
     await this.end(record, live, { kindly: true });
     await this.#sleep(live);
-    await this.filters.stop(main);
+    await this.filters.stop(record);
     live.state = "stopped";
     live.reason = "";
   }

@@ -2,6 +2,7 @@ import type { MainSocket } from "../mounts/main-socket.ts";
 import type { DindState, DindStatus } from "./controller-options.ts";
 import type { DindSettings } from "./dind-settings.ts";
 import { placesOf, type MainContainer, type Places } from "./places.ts";
+import type { DindRecord } from "./records.ts";
 import type { WakeUp } from "./wake-up.ts";
 
 /** What is known of one DinD container in this process; the record has what must survive it. */
@@ -24,6 +25,10 @@ export interface Live {
   /** Ends the watch over the filter. */
   filterWatch: AbortController | undefined;
 }
+
+/** Whether a stop of which this process or an earlier one did a part has nothing left to do. */
+export const isStopped = (record: Pick<DindRecord, "sockets">, live: Pick<Live, "isClear">): boolean =>
+  live.isClear && record.sockets.length === 0;
 
 export const isUp = ({ state }: Pick<Live, "state">): boolean => state === "running" || state === "unhealthy";
 

@@ -2,7 +2,7 @@ import type { ContainerInfo } from "@aeon/containerd";
 import { errorMessage } from "@aeon/core";
 import { unlessGone } from "./is-gone.ts";
 import type { Lifecycle } from "./lifecycle.ts";
-import { isUp, type Live } from "./live.ts";
+import { isStopped, isUp, type Live } from "./live.ts";
 import { isAlive, readMainProcess } from "./main-process.ts";
 import type { Parts } from "./parts.ts";
 import { ping } from "./ping.ts";
@@ -54,11 +54,9 @@ export class Reconciler {
       await this.#lifecycle.remove(current, live);
       return;
     }
-    if (current.wanted === "stopped" && !live.isClear) {
-      // An earlier process may have been killed in the middle of the stop.
-      await this.#lifecycle.end(current, live, { kindly: true });
-      await this.#lifecycle.filters.stop(current);
-    }
+    // The stop failed, or an earlier process was killed in its middle.
+    if (current.wanted === "stopped" && !isStopped(current, live))
+      await this.#lifecycle.finishStop(current, live);
     if (current.wanted === "armed" && live.wakeUp === undefined) {
       if (!live.isClear) await this.#lifecycle.end(current, live, { kindly: true });
       await this.#lifecycle.arm(current, live);

@@ -1,13 +1,14 @@
 import type { Duplex } from "node:stream";
 
-/** How long a client may keep its side open after dockerd ended the connection. */
-const graceMs = 30_000;
+/** How long a client may keep its side open after it got all that dockerd said, in milliseconds. */
+const longestGraceMs = 30_000;
 
 /**
  * Joins two connections: bytes both ways at the slower side's pace, the end of one direction passed on while the other
- * goes on, and both gone when either fails. No time-out while both are open.
+ * goes on. A client that is gone ends dockerd's side at once; what dockerd said before its own end, even by a reset,
+ * still reaches the client. No time-out while both are open or something is to be read.
  */
-export function tunnel(client: Duplex, server: Duplex, ended: () => void): void {
+export function tunnel(client: Duplex, server: Duplex, ended: () => void, graceMs = longestGraceMs): void {
   let open = 2;
   let timer: NodeJS.Timeout | undefined;
   const closed = (): void => {
@@ -16,20 +17,22 @@ export function tunnel(client: Duplex, server: Duplex, ended: () => void): void 
     clearTimeout(timer);
     ended();
   };
-  for (const [from, to] of [
-    [client, server],
-    [server, client],
-  ] as const) {
-    from.pipe(to);
-    from.on("error", () => to.destroy());
-    from.on("close", () => {
-      // A reset has no 'end', so pipe() did not pass it on.
-      if (!from.readableEnded) to.destroy();
-      else if (!to.writableEnded) to.end();
-      closed();
-    });
-  }
-  server.on("end", () => {
+  // Without a listener a reset would end the process.
+  for (const side of [client, server]) side.on("error", () => {});
+  client.pipe(server);
+  server.pipe(client);
+  client.on("close", () => {
+    // Whole only when both directions came to their end; else nobody takes what dockerd still says.
+    if (!client.readableEnded || !server.readableEnded) server.destroy();
+    closed();
+  });
+  server.on("close", () => {
+    client.end();
+    // Nobody takes what the client still sends; read, its end is seen.
+    client.resume();
+    closed();
+  });
+  client.on("finish", () => {
     timer = setTimeout(() => {
       client.destroy();
       server.destroy();
