@@ -15,6 +15,7 @@ const files = [
   "start_hello",
   "state",
   "tty",
+  "userns",
 ];
 
 test("runc's own suite gives the same results with the launcher and hooks as with runc alone", async () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { debianFile, temporaryFolder, testCache } from "@aeon/testkit";
 import { bundleToolkit, installToolkit, toolkitPrograms } from "../servers/hooks-toolkit.ts";
@@ -34,7 +34,10 @@ export async function compareRuncSuite({
   await using folder = await temporaryFolder("suite");
   const notes = join(folder.path, "notes");
   const hook = join(folder.path, "hook");
+  // Hooks of stages inside user namespaces run as nobody the host knows.
+  await chmod(folder.path, 0o755);
   await writeFile(notes, "");
+  await chmod(notes, 0o666);
   await writeFile(hook, `#!/bin/sh\ncat >/dev/null\necho "$1" >>'${notes}'\n`, { mode: 0o755 });
   const stages = ["createRuntime", "createContainer", "poststart", "poststop"];
   const hooks = Object.fromEntries(stages.map((stage) => [stage, [{ path: hook, args: ["hook", stage] }]]));

@@ -1,15 +1,8 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { findContainerd, run } from "@aeon/standalone";
-import {
-  debianFile,
-  startCriNode,
-  temporaryFolder,
-  testCache,
-  type CriNode,
-  type Sandbox,
-} from "@aeon/testkit";
+import { debianFile, startCriNode, temporaryFolder, testCache, type CriNode } from "@aeon/testkit";
 import { agentPaths, shippedPrograms, startAgent } from "../../servers/agent.ts";
 import type { ServerProcess } from "../../servers/server-process.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
@@ -22,85 +15,116 @@ const hooks = { createRuntime: [{ path: "/bin/true" }] };
 const injected = "injected";
 const sleep = ["sleep", "1000"];
 
-/** What the agent as NRI plugin adds to the life of a container that CRI is asked for. */
+/**
+ * What the agent as NRI plugin adds to the life of a container that CRI is asked for. Two nodes stand side by side, both
+ * with NRI on and an agent, of which one connects to it; lives on both, one after the other, are compared. They change
+ * places with every block.
+ */
 export async function* nri({ signal, progress, quick }: BenchmarkContext): AsyncIterable<Row> {
-  const [blocks, rounds] = quick ? [2, 2] : [6, 12];
+  const [blocks, rounds] = quick ? [2, 2] : [4, 60];
   await using folder = await temporaryFolder("bench");
-  const runc = await debianFile("runc", "usr/sbin/runc");
+  await using made = new AsyncDisposableStack();
   const baseSpec = join(folder.path, "base.json");
   await writeBaseSpec(baseSpec);
-  await using node = await startCriNode({ nri: true, handlers: { based: { program: runc, baseSpec } } });
-  await using plainPod = await node.startSandbox({ name: "plain" });
-  await using basedPod = await node.startSandbox({ name: "based", handler: "based" });
-  const startAgentOn = await agentOf(folder.path, node);
-  const times = {
-    plain: [] as number[],
-    unmatched: [] as number[],
-    based: [] as number[],
-    injected: [] as number[],
-  };
-  // The agent runs in both, because it also looks at containers for other reasons than NRI.
-  const measureWith = async (isOn: boolean, kinds: readonly Kind[]): Promise<void> => {
-    const agent = await startAgentOn(isOn);
-    try {
-      await lives(rounds, signal, node, kinds);
-    } finally {
-      await agent[Symbol.asyncDispose]();
-    }
-  };
+  const nodes: BenchNode[] = [];
+  for (const name of ["a", "b"]) nodes.push(await benchNode(folder.path, name, baseSpec, made));
+  const unmatched: Pair[] = [];
+  const injecting: Pair[] = [];
   for (let block = 0; block < blocks; block++) {
     progress(`CRI lives without and with the agent on NRI, block ${block + 1} of ${blocks}`);
-    await measureWith(false, [
-      [times.plain, plainPod, "plain"],
-      [times.based, basedPod, "based"],
-    ]);
-    await measureWith(true, [
-      [times.unmatched, plainPod, "unmatched"],
-      [times.injected, plainPod, injected],
-    ]);
+    const [without, on] = block % 2 === 0 ? nodes : nodes.toReversed();
+    if (without === undefined || on === undefined) throw new Error("there are two nodes");
+    await using agents = new AsyncDisposableStack();
+    agents.use(await without.startAgent(false));
+    agents.use(await on.startAgent(true));
+    for (let round = -1; round < rounds; round++) {
+      signal.throwIfAborted();
+      const isFirst = round % 2 === 0;
+      const plainPair = await pair(
+        isFirst,
+        () => without.life("plain"),
+        () => on.life("unmatched"),
+      );
+      const hookPair = await pair(
+        isFirst,
+        () => without.life("based"),
+        () => on.life(injected),
+      );
+      if (round < 0) continue;
+      unmatched.push(plainPair);
+      injecting.push(hookPair);
+    }
   }
   yield row({
     name: "CRI create, start, remove with the agent over NRI and no matching rule, added",
     unit: "ms",
-    value: median(times.unmatched) - median(times.plain),
+    value: median(unmatched.map(({ own, peer }) => own - peer)),
     goal: { of: "value", atMost: added },
   });
   yield row({
     name: "the same with an injected hook, added to the hook in a static base spec",
     unit: "ms",
-    value: median(times.injected) - median(times.based),
+    value: median(injecting.map(({ own, peer }) => own - peer)),
     goal: { of: "value", atMost: added },
   });
-  yield row({ name: "the same without NRI and hook, for scale", unit: "ms", value: median(times.plain) });
+  yield row({
+    name: "the same without NRI and hook, for scale",
+    unit: "ms",
+    value: median(unmatched.map(({ peer }) => peer)),
+  });
 }
 
-type Kind = readonly [times: number[], pod: Sandbox, name: string];
+interface Pair {
+  readonly own: number;
+  readonly peer: number;
+}
 
-/** Lives of each kind in turn; the first of each is not counted. */
-async function lives(
-  rounds: number,
-  signal: AbortSignal,
-  node: CriNode,
-  kinds: readonly Kind[],
-): Promise<void> {
-  for (let round = -1; round < rounds; round++)
-    for (const [times, pod, name] of kinds) {
-      signal.throwIfAborted();
+async function pair(
+  isPeerFirst: boolean,
+  peer: () => Promise<number>,
+  own: () => Promise<number>,
+): Promise<Pair> {
+  if (isPeerFirst) return { peer: await peer(), own: await own() };
+  return { own: await own(), peer: await peer() };
+}
+
+interface BenchNode {
+  /** Milliseconds of a container's life: created, started and removed. Named `based` its hook is in the base spec. */
+  readonly life: (name: string) => Promise<number>;
+  readonly startAgent: (isOn: boolean) => Promise<AsyncDisposable>;
+}
+
+async function benchNode(
+  parent: string,
+  name: string,
+  baseSpec: string,
+  made: AsyncDisposableStack,
+): Promise<BenchNode> {
+  const program = await debianFile("runc", "usr/sbin/runc");
+  const node = made.use(await startCriNode({ nri: true, handlers: { based: { program, baseSpec } } }));
+  const plainPod = made.use(await node.startSandbox({ name: "plain" }));
+  const basedPod = made.use(await node.startSandbox({ name: "based", handler: "based" }));
+  return {
+    startAgent: await agentOf(parent, join(parent, name), node),
+    async life(container) {
+      const pod = container === "based" ? basedPod : plainPod;
       const from = performance.now();
-      const containerId = await pod.start({ name, command: sleep });
+      const containerId = await pod.start({ name: container, command: sleep });
       await node.cri.runtime.removeContainer({ containerId });
-      if (round >= 0) times.push(performance.now() - from);
-    }
+      return performance.now() - from;
+    },
+  };
 }
 
 /** Starts the shipped agent with one rule, and waits until containerd asks it about containers if it is to. */
-async function agentOf(folder: string, node: CriNode) {
+async function agentOf(programs: string, folder: string, node: CriNode) {
+  await mkdir(folder);
   const rules = join(folder, "hooks.json");
   const when = { containers: `^${injected}$` };
   await writeFile(rules, JSON.stringify({ version: 1, rules: [{ name: "one", when, hooks }] }), {
     mode: 0o644,
   });
-  const { aeonctl } = await shippedPrograms(folder);
+  const { aeonctl } = await shippedPrograms(programs);
   const { adminSocket } = agentPaths(folder);
   const isConnected = async (): Promise<boolean> => {
     const words = [aeonctl, "--address", adminSocket, "hooks", "status", "--output", "json"];
@@ -112,6 +136,7 @@ async function agentOf(folder: string, node: CriNode) {
     const agent = made.use(
       await startAgent({
         folder,
+        programs,
         containerd: node.containerd.address,
         more: `[hooks]\nnri = ${isOn}\npath = "${rules}"\nnri-socket = "${join(node.containerd.folder, "nri.sock")}"\n`,
       }),

@@ -45,8 +45,8 @@ export const errors = defineErrors({
   },
   PROGRAM_NOT_FOUND: {
     code: "not-found",
-    when: "A program of the system that the launcher needs (env, sed, grep) is not there.",
-    remedy: "Install coreutils, sed and grep.",
+    when: "A program of the system that the launcher needs (env, sed) is not there.",
+    remedy: "Install coreutils and sed.",
   },
   ENGINE_CONFIG_INVALID: {
     code: "invalid-argument",

@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { argumentProbe, buildPrograms, call, testToolkit } from "./toolkit.ts";
-import { temporaryFolder } from "@aeon/testkit";
+import { isUsableSed } from "../src/runtime/usable-sed.ts";
+import { debianFile, temporaryFolder } from "@aeon/testkit";
 
 beforeAll(buildPrograms);
 
@@ -28,6 +29,21 @@ async function probed() {
     config,
     read: () => readFile(config, "utf8"),
     run: (...args: string[]) => call(toolkit.launcher, args, { cwd: bundle }),
+    /** Puts rules into force that are not from just now: those might still change within a tick of the clock. */
+    async compiled(rules: object) {
+      await toolkit.rules(rules);
+      // The first one makes the log, which changes the folder that is watched.
+      for (let round = 0; round < 2; round++) {
+        await call(toolkit.launcher, ["create", "c1"], { cwd: bundle });
+        await writeFile(config, spec);
+      }
+    },
+    /** Lets the launcher fail when it needs Node, and answers what it was before. */
+    async withoutHelper() {
+      const text = await readFile(toolkit.launcher, "utf8");
+      await writeFile(toolkit.launcher, text.replaceAll("container-hooks-helper.js", "gone.js"));
+      return text;
+    },
     async [Symbol.asyncDispose]() {
       await toolkit[Symbol.asyncDispose]();
       await folder[Symbol.asyncDispose]();
@@ -110,12 +126,12 @@ describe("arguments", () => {
 describe("config.json", () => {
   test("unconditional hooks are put in without Node, conditional ones with it, with the same result", async () => {
     await using setup = await probed();
-    await setup.toolkit.rules(hooks());
-    await setup.toolkit.compile();
-    const noNode = { cwd: setup.bundle, env: { PATH: "/usr/bin:/bin" } };
-    await call(setup.toolkit.launcher, ["create", "c1"], noNode);
+    await setup.compiled(hooks());
+    const withHelper = await setup.withoutHelper();
+    await setup.run("create", "c1");
     expect(await setup.read()).toBe(spliced());
     expect(await readFile(join(setup.toolkit.paths.state, "plan.sh"), "utf8")).toContain("_ch_plan=static");
+    await writeFile(setup.toolkit.launcher, withHelper);
 
     await writeFile(setup.config, spec);
     await setup.toolkit.rules({
@@ -125,6 +141,41 @@ describe("config.json", () => {
     await setup.run("create", "c1");
     expect(await setup.read()).toBe(spliced());
     expect(await readFile(join(setup.toolkit.paths.state, "plan.sh"), "utf8")).toContain("_ch_plan=dynamic");
+  });
+
+  test.each([
+    ['{\n\t"a": 1\n}', 7],
+    ['{"HOOKS":{}}', 1],
+    [String.raw`{"a":1,"\u0068ooks":{}}`, 1],
+    ["{}", 1],
+    ["{1", 1],
+    [' {"a":1}', 1],
+    ["[]", 1],
+  ])("only what surely has no hooks is changed without Node: %j", async (text, expected) => {
+    await using setup = await probed();
+    await setup.compiled(hooks());
+    await writeFile(setup.config, text);
+    const before = await stat(setup.config);
+    await setup.withoutHelper();
+    const { code } = await setup.run("create", "c1");
+    const isChanged = code === 7;
+    expect(code).toBe(expected);
+    const after = await stat(setup.config);
+    expect({ text: await setup.read(), ino: after.ino === before.ino }).toEqual(
+      isChanged
+        ? { text: text.replace("{", '{"hooks":{"createRuntime":[{"path":"/bin/true"}]},'), ino: false }
+        : { text, ino: true },
+    );
+    expect(await readdir(setup.bundle)).toEqual(["config.json"]);
+  });
+
+  test("a sed that is not GNU's is not trusted with specifications", async () => {
+    await using folder = await temporaryFolder("sed");
+    const other = join(folder.path, "sed");
+    await symlink(await debianFile("busybox-static", "bin/busybox"), other);
+    expect(await isUsableSed(other)).toBe(false);
+    expect(await isUsableSed("/nowhere/sed")).toBe(false);
+    expect(await isUsableSed("/bin/sed")).toBe(true);
   });
 
   test.each(["static", "dynamic"])(
@@ -275,8 +326,7 @@ describe("rules", () => {
     const rule = { name: "a", when: { commands: "sh" }, hooks: hooks() };
     await setup.toolkit.rules({ version: 1, rules: [rule] });
     await setup.toolkit.compile();
-    const text = await readFile(setup.toolkit.launcher, "utf8");
-    await writeFile(setup.toolkit.launcher, text.replaceAll("container-hooks-helper.js", "gone.js"));
+    await setup.withoutHelper();
     expect(await setup.run("create", "c1")).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("helper that looks at the rules cannot run"),

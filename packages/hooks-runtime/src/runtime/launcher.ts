@@ -9,8 +9,10 @@ export interface LauncherOptions {
   readonly helper: readonly string[];
   /** Path of the compiled plan. */
   readonly plan: string;
-  /** Absolute paths of env, sed and grep. */
-  readonly tools: { readonly env: string; readonly sed: string; readonly grep: string };
+  /** Absolute path of env. */
+  readonly env: string;
+  /** Absolute path of a sed that {@link insertionArguments} work with; absent: the helper puts all hooks in. */
+  readonly sed: string | undefined;
 }
 
 /** In the first lines of every launcher, so that one is recognised. */
@@ -69,6 +71,37 @@ const otherCommands = [
 
 const both = (names: readonly string[]): string => names.map((name) => `--${name}|-${name}`).join("|");
 
+const full = "/dev/full";
+
+/**
+ * Arguments that make GNU sed run a program on a specification in place. One that may have hooks, or does not start with
+ * a member, stays as it is, and sed ends with a failure: it gives up when it cannot write, which it tries with more
+ * than it buffers.
+ */
+export const insertionArguments = (program: string): readonly string[] => [
+  "-zi",
+  ...[
+    String.raw`/"hooks"/Ibx`,
+    String.raw`/\\u00[4-7]/Ibx`,
+    String.raw`/^{[[:space:]]*"/!bx`,
+    program,
+    "b",
+    ":x",
+    `h;z;s/^/${"x".repeat(8)}/${";s/.*/&&&&&&&&/".repeat(4)};w ${full}`,
+    "g",
+  ].flatMap((part) => ["-e", part]),
+];
+
+function staticCase(sed: string): string {
+  const program = `"$_ch_sed"`;
+  const words = insertionArguments(program).map((word) => (word === program ? word : shellWord(word)));
+  return `  static)
+    if [ ! -L "$_ch_json" ] && [ -s "$_ch_json" ] && [ -c ${full} ] &&
+      LC_ALL=C ${shellWord(sed)} ${words.join(" ")} -- "$_ch_json" 2>/dev/null; then :; else _ch_help; fi
+    ;;
+`;
+}
+
 /**
  * A shell script that stands in for a low-level runtime. It becomes that runtime at once, except for create, run and
  * restore, before which it puts hooks into the bundle's config.json. Nothing of the caller's descriptors, signals,
@@ -115,7 +148,7 @@ _ch_help() {
   _ch_line=$(
     unset CDPATH
     cd -- "\${_ch_bundle:-.}" &&
-      exec ${shellWord(options.tools.env)} -i ${options.helper.map(shellWord).join(" ")} inject "$_ch_plan" "$_ch_format" </dev/null
+      exec ${shellWord(options.env)} -i ${options.helper.map(shellWord).join(" ")} inject "$_ch_plan" "$_ch_format" </dev/null
   )
   case $? in
   0) ;;
@@ -172,13 +205,7 @@ if [ "$_ch_cmd" ] && [ -r "\${_ch_bundle:-.}/config.json" ]; then
   _ch_json=\${_ch_bundle:-.}/config.json
   case $_ch_plan in
   none) ;;
-  static)
-    # Only a config.json that surely has no hooks and starts with a member is changed without looking closer.
-    if [ ! -L "$_ch_json" ] &&
-      LC_ALL=C ${shellWord(options.tools.grep)} -qziv -e '"hooks"' -e '\\\\u00[4-7]' -e '^[^{]' -e '^{[[:space:]]*[^"[:space:]]' -- "$_ch_json" 2>/dev/null &&
-      LC_ALL=C ${shellWord(options.tools.sed)} -zi -e "$_ch_sed" -- "$_ch_json" 2>/dev/null; then :; else _ch_help; fi
-    ;;
-  *) _ch_help ;;
+${options.sed === undefined ? "" : staticCase(options.sed)}  *) _ch_help ;;
   esac
 fi
 

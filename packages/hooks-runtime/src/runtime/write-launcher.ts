@@ -7,6 +7,7 @@ import type { ToolkitPaths } from "../toolkit/toolkit-paths.ts";
 import { planScriptPath } from "./compiled-plan.ts";
 import { findRuntimes } from "./find-runtime.ts";
 import { launcherScript } from "./launcher.ts";
+import { isUsableSed } from "./usable-sed.ts";
 
 export interface WriteLauncherOptions {
   readonly paths: ToolkitPaths;
@@ -34,11 +35,18 @@ export async function writeLauncher(options: WriteLauncherOptions): Promise<stri
     alternatives,
     helper: [...helper, prefix],
     plan: planScriptPath(paths.state),
-    tools: { env: await tool("env"), sed: await tool("sed"), grep: await tool("grep") },
+    env: await tool("env"),
+    sed: await usableSed(),
   });
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   await replaceFile(launcherPath(paths), script, { durable: true, like: { mode: 0o755, uid, gid } });
   return runtime;
+}
+
+/** Undefined where sed is another than GNU's. */
+async function usableSed(): Promise<string | undefined> {
+  const sed = await tool("sed");
+  return (await isUsableSed(sed)) ? sed : undefined;
 }
 
 async function tool(name: string): Promise<string> {
