@@ -71,8 +71,11 @@ function values() {
 function template(manifest) {
   let text = manifest.replaceAll(/\{\{|\}\}/g, (braces) => `{{ "${braces}" }}`);
   text = text.replaceAll("namespace: aeon-system", "namespace: {{ .Release.Namespace }}");
-  text = text.replace(/image: (\S+):(\S+)/, "image: {{ .Values.image.repository }}:{{ .Values.image.tag }}");
-  text = text.replace(/imagePullPolicy: \S+/, "imagePullPolicy: {{ .Values.image.pullPolicy }}");
+  text = text.replaceAll(
+    /image: (\S+):(\S+)/g,
+    "image: {{ .Values.image.repository }}:{{ .Values.image.tag }}",
+  );
+  text = text.replaceAll(/imagePullPolicy: \S+/g, "imagePullPolicy: {{ .Values.image.pullPolicy }}");
   for (const key of [...blocks, "config.toml"]) {
     const found = block(text, key);
     const value = key === "config.toml" ? "config" : key;

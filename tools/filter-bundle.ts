@@ -1,4 +1,5 @@
 import type { UserConfig } from "tsdown";
+import { bundledPackages } from "./bundled-packages.ts";
 import { withoutLazyProperties } from "./lazy-builtins.ts";
 
 /**
@@ -23,5 +24,5 @@ export const filterBundle = (main: string): UserConfig => ({
     resolve: { conditionNames: ["@aeon/source", "import", "node", "default"] },
     treeshake: { moduleSideEffects: false },
   },
-  plugins: [withoutLazyProperties()],
+  plugins: [withoutLazyProperties(), bundledPackages("dind-filter")],
 });

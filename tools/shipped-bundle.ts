@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
+import { bundledPackages } from "./bundled-packages.ts";
 
 export interface ShippedBundle {
   /** Sources by the name of the program. */
@@ -35,7 +36,7 @@ export function shippedBundle(options: ShippedBundle): UserConfig {
       resolve: { conditionNames: ["@aeon/source", "import", "node", "default"], ...resolve },
       ...(withoutSideEffects && { treeshake: { moduleSideEffects: false } }),
     },
-    plugins: [...plugins],
+    plugins: [...plugins, bundledPackages(Object.keys(entry)[0] ?? "")],
     hooks: {
       "build:done": ({ options: { outDir } }) => {
         finish?.(outDir);

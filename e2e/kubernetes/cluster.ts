@@ -4,12 +4,15 @@ import {
   createClusterNetwork,
   startControlPlane,
   startNode,
+  startPlainNode,
   temporaryFolder,
   testCache,
   type ClusterNetwork,
   type ClusterNode,
   type ControlPlane,
   type NodeOptions,
+  type PlainNode,
+  type PlainNodeOptions,
 } from "@aeon/testkit";
 
 /** A cluster on this machine, to which nodes are added. */
@@ -21,6 +24,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly programs: { readonly agent: string; readonly aeonctl: string };
   /** Adds a node that is owned by the cluster. */
   addNode(name: string, options?: Partial<NodeOptions>): Promise<ClusterNode>;
+  /** Adds a node without aeon that is owned by the cluster. */
+  addPlainNode(name: string, options?: Partial<PlainNodeOptions>): Promise<PlainNode>;
 }
 
 export const nodeNames = ["node-a", "node-b"] as const;
@@ -79,6 +84,10 @@ export async function startCluster(): Promise<TestCluster> {
           },
         }),
       );
+    },
+    async addPlainNode(name, options = {}) {
+      index += 1;
+      return nodes.use(await startPlainNode({ name, index, cluster: server, network, ...options }));
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

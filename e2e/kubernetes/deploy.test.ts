@@ -1,8 +1,9 @@
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { kubernetesProgram, startControlPlane, type ApiClient, type ControlPlane } from "@aeon/testkit";
-import { run } from "@aeon/standalone";
-import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { startControlPlane, type ApiClient, type ControlPlane } from "@aeon/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { kustomize, manifestsOf } from "./install.ts";
 import { renderChart } from "./render-chart.ts";
 
 const deploy = join(import.meta.dirname, "../../deploy");
@@ -14,25 +15,23 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-interface Manifest {
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
-}
-
-const manifestsOf = (text: string): readonly Manifest[] =>
-  parseAllDocuments(text)
-    .map((document): Manifest | null => document.toJS())
-    .filter((manifest) => manifest !== null);
+type Manifest = ReturnType<typeof manifestsOf>[number];
 
 const byName = (manifests: readonly Manifest[]): Record<string, unknown> =>
   Object.fromEntries(manifests.map((manifest) => [`${manifest.kind}/${manifest.metadata.name}`, manifest]));
 
-async function kustomize(folder: string): Promise<string> {
-  const program = await kubernetesProgram("kubectl");
-  return (await run(program, ["kustomize", join(deploy, "kustomize", folder)])).stdout;
-}
-
 const apply = (text: string): Promise<string> => server.kubectl(["apply", "--server-side", "-f", "-"], text);
+
+test("Each manifest is YAML in which no key comes twice", async () => {
+  const files = (await readdir(deploy, { recursive: true })).filter(
+    (name) => name.endsWith(".yaml") && !name.includes("templates/"),
+  );
+  expect(files.length).toBeGreaterThan(15);
+  for (const name of files) {
+    const documents = parseAllDocuments(await readFile(join(deploy, name), "utf8"));
+    expect({ name, errors: documents.flatMap(({ errors }) => errors) }).toEqual({ name, errors: [] });
+  }
+});
 
 test("The API server takes the manifests as they are, and again without a change", async () => {
   const base = await kustomize("base");

@@ -21,10 +21,12 @@ export interface StatefulSetOptions {
   readonly replicas?: number;
   /** Fields of its container. */
   readonly container?: Readonly<Record<string, unknown>>;
+  /** Fields of its pods. */
+  readonly pod?: Readonly<Record<string, unknown>>;
 }
 
 /** A StatefulSet of busybox whose pods are kept by label. */
-export const statefulSet = ({ name, replicas = 1, container = {} }: StatefulSetOptions) => ({
+export const statefulSet = ({ name, replicas = 1, container = {}, pod = {} }: StatefulSetOptions) => ({
   apiVersion: "apps/v1",
   kind: "StatefulSet",
   metadata: { name },
@@ -47,6 +49,7 @@ export const statefulSet = ({ name, replicas = 1, container = {} }: StatefulSetO
             ...container,
           },
         ],
+        ...pod,
       },
     },
   },

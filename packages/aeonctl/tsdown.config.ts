@@ -1,4 +1,5 @@
 import { defineConfig } from "tsdown";
+import { bundledPackages } from "../../tools/bundled-packages.ts";
 import { copyAddon } from "../../tools/koffi-addon.ts";
 
 /** Bundled with everything it needs, so that it starts fast and the folder can be copied to a host. */
@@ -13,6 +14,7 @@ export default defineConfig({
   clean: false,
   outputOptions: { chunkFileNames: "aeonctl-[name].js" },
   minify: true,
+  plugins: [bundledPackages("aeonctl")],
   fixedExtension: false,
   deps: { alwaysBundle: [/.*/], onlyBundle: false },
   hooks: { "build:done": ({ options }) => copyAddon(options.outDir, import.meta.url) },

@@ -49,3 +49,4 @@ export {
 export { writeKubeconfig, type Access } from "./kubernetes/kubeconfig.ts";
 export { createClusterNetwork, type ClusterNetwork } from "./kubernetes/cluster-network.ts";
 export { startNode, type ClusterNode, type NodeOptions } from "./kubernetes/node.ts";
+export { startPlainNode, type PlainNode, type PlainNodeOptions } from "./kubernetes/plain-node.ts";

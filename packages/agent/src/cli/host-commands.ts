@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { arch } from "node:os";
 import { isAbsolute, join } from "node:path";
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { loadAgentConfig } from "../config/load-agent-config.ts";
 import { errors } from "../errors.ts";
 import { snapshotterFacts } from "../host-setup/snapshotter-facts.ts";
@@ -14,6 +14,7 @@ interface HostFlags extends ConfigOptions {
   readonly allPods: boolean;
   readonly nri: boolean;
   readonly launcher?: string;
+  readonly hostProcess?: string;
   readonly dryRun: boolean;
 }
 
@@ -25,6 +26,11 @@ const options = (command: Command): Command =>
     .option("--containerd <program>", "containerd's program", "containerd")
     .option("--restart <command>", "how containerd is restarted", "systemctl restart containerd")
     .option("--no-restart", "leave the restart to somebody else")
+    .option(
+      "--host-process <pid>",
+      "run containerd and the restart where this process lives; 1 in a pod with the host's processes",
+      processId,
+    )
     .option("--dry-run", "change nothing, and print what would be written", false);
 
 /** `aeon host configure|unconfigure` */
@@ -65,22 +71,33 @@ async function hostOptions(flags: HostFlags) {
     architecture: architectures[arch()] ?? arch(),
     allPods: flags.allPods,
     nri: flags.nri,
-    launcher: launcherOf(flags.launcher),
+    launcher: launcherOf(flags.launcher, flags.hostProcess),
     file: flags.containerdConfig,
     containerd: flags.containerd,
     originals: join(agent.root, "originals"),
     address: agent.containerd.address,
+    enter: enterWords(flags.hostProcess),
     restart: flags.restart === false ? [] : flags.restart.split(" "),
     dryRun: flags.dryRun,
   };
 }
 
+function processId(text: string): string {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("Expected the id of a process.");
+  return text;
+}
+
+const enterWords = (pid: string | undefined): readonly string[] =>
+  pid === undefined ? [] : ["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--"];
+
 /** Where `container-hooks-ctk install` puts it. */
 const installedLauncher = "/usr/bin/container-hooks-runtime";
 
-function launcherOf(named: string | undefined): string | undefined {
-  if (named === undefined) return existsSync(installedLauncher) ? installedLauncher : undefined;
-  if (isAbsolute(named) && existsSync(named)) return named;
+function launcherOf(named: string | undefined, pid: string | undefined): string | undefined {
+  const isThere = (file: string): boolean =>
+    existsSync(join(pid === undefined ? "/" : `/proc/${pid}/root`, file));
+  if (named === undefined) return isThere(installedLauncher) ? installedLauncher : undefined;
+  if (isAbsolute(named) && isThere(named)) return named;
   throw errors.HOST_LAUNCHER_MISSING(
     `${named} is not the absolute path of a program; name the one that container-hooks-ctk install made`,
   );

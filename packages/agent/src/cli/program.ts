@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { version } from "../version.ts";
 import { addHost } from "./host-commands.ts";
+import { addImage } from "./image-commands.ts";
 import { addConfigOptions, sourcesOf, type ConfigOptions } from "./config-options.ts";
 
 /** The command line of `aeon`. Modules are loaded by the command that needs them. */
@@ -29,5 +30,6 @@ export function createProgram(): Command {
       await printEffectiveConfig(sourcesOf(options));
     });
   addHost(program);
+  addImage(program);
   return program;
 }

@@ -10,6 +10,7 @@ import {
   dump,
   unconfigureEngine,
   type Change,
+  type ContainerdCommand,
   type EditOptions,
 } from "@aeon/hooks-runtime/engines";
 import { errors } from "../errors.ts";
@@ -26,6 +27,8 @@ export interface HostOptions extends HostSettings {
   readonly address: string;
   /** Program and arguments that restart containerd; none restarts nothing. */
   readonly restart: readonly string[];
+  /** Words before both commands that bring them to where containerd runs, such as nsenter's. */
+  readonly enter: readonly string[];
   readonly dryRun: boolean;
 }
 
@@ -75,10 +78,12 @@ export async function unconfigureHost(options: HostOptions): Promise<readonly Ch
 
 /** The file beside the main configuration first, where containerd reads one. */
 async function edits(options: HostOptions): Promise<readonly EditOptions[]> {
-  const { file, containerd, originals, dryRun, name } = options;
+  const { file, containerd, originals, dryRun, name, enter } = options;
+  const [first, ...rest] = enter;
+  const command: ContainerdCommand = first === undefined ? containerd : [first, ...rest, containerd];
   const main = await readFile(file, "utf8").catch(() => "");
-  const dumped = await dump(containerd, file).catch(() => undefined);
-  const verify = await containerdVerifier(containerd, file, withoutOwn);
+  const dumped = await dump(command, file).catch(() => undefined);
+  const verify = await containerdVerifier(command, file, withoutOwn);
   if (dumped === undefined || verify === undefined)
     throw errors.HOST_CONTAINERD_UNREADABLE(
       `${containerd} cannot read ${file}; name the program with --containerd, or mend the file first`,
@@ -90,10 +95,8 @@ async function edits(options: HostOptions): Promise<readonly EditOptions[]> {
 }
 
 /** Restarts containerd and waits until it answers, with the snapshotter when one is named. */
-async function restart(
-  { restart: [program = "", ...args], address }: HostOptions,
-  name?: string,
-): Promise<void> {
+async function restart({ enter, restart: command, address }: HostOptions, name?: string): Promise<void> {
+  const [program = "", ...args] = [...enter, ...command];
   try {
     await run(program, args);
     await using client = openClient({ address });

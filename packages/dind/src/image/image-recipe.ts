@@ -1,8 +1,7 @@
-/** Names, files and settings of the DinD image. */
-export const defaultSuite = "forky";
+import type { DebianImageRecipe } from "./debian-image.ts";
 
 /** What dockerd needs and nothing beyond; alternatives that would bring in systemd are named here. */
-export const defaultPackages: readonly string[] = [
+const packages: readonly string[] = [
   "docker.io",
   "systemd-standalone-sysusers",
   "base-files",
@@ -28,8 +27,8 @@ export const sbomPath = "usr/share/aeon/dind.spdx.json";
 /** Where the image's first program is. */
 export const initPath = "usr/lib/aeon/dind-init";
 
-/** Files that only people, package managers or compilers need; licences stay. */
-export const pruned: readonly string[] = [
+/** Files of any Debian package that only people, package managers or compilers need; licences stay. */
+export const unused: readonly string[] = [
   "usr/share/man",
   "usr/share/locale",
   "usr/share/info",
@@ -49,7 +48,7 @@ export const pruned: readonly string[] = [
 ];
 
 /** Programs that a program on PATH is a link to; package scripts, which do not run, would make them. */
-export const links: Readonly<Record<string, string>> = {
+const links: Readonly<Record<string, string>> = {
   "usr/bin/sh": "dash",
   "usr/bin/awk": "mawk",
   "usr/sbin/iptables": "xtables-nft-multi",
@@ -61,7 +60,7 @@ export const links: Readonly<Record<string, string>> = {
 };
 
 /** Small files that package scripts would write. */
-export const files: Readonly<Record<string, string>> = {
+const files: Readonly<Record<string, string>> = {
   "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
   "etc/group": "root:x:0:\nnogroup:x:65534:\ndocker:x:998:\n",
   "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
@@ -71,7 +70,7 @@ export const files: Readonly<Record<string, string>> = {
  * First program of the container. On cgroup v2 it moves itself into a leaf, so that the controllers can be passed on
  * to what dockerd makes beside it; then dockerd runs below an init that reaps.
  */
-export const initScript = `#!/bin/sh
+const initScript = `#!/bin/sh
 set -eu
 # Appending, so that it can be emptied while dockerd writes.
 : >/run/aeon/dockerd.log
@@ -96,3 +95,17 @@ mtu=$(cat "/sys/class/net/\${device:-lo}/mtu" 2>/dev/null || echo 1500)
 [ "$#" -gt 0 ] || exit 64
 exec docker-init -- dockerd "--mtu=$mtu" "--default-network-opt=bridge=com.docker.network.driver.mtu=$mtu" "$@"
 `;
+
+/** Packages, files and settings of the DinD image. */
+export const dindRecipe: Omit<DebianImageRecipe, "labels"> = {
+  suite: "forky",
+  packages,
+  pruned: unused,
+  links,
+  files,
+  programs: { [initPath]: initScript },
+  folders: ["mainroot", "var/lib/docker", "run/aeon", "proc", "sys", "dev", "tmp"],
+  sbomPath,
+  entrypoint: [`/${initPath}`],
+  tool: "aeonctl dind image build",
+};

@@ -9,13 +9,16 @@ import { readTable, withValue, type TomlTable } from "./toml-edit.ts";
 
 const execute = promisify(execFile);
 
+/** containerd's program, or a command that becomes it, such as nsenter's. */
+export type ContainerdCommand = string | readonly [string, ...string[]];
+
 /**
  * Notes how containerd reads its configuration now and answers a check that, after a change, it reads nothing else
  * differently than what `without` leaves out, by default one handler and the default. Undefined when containerd
  * cannot read the configuration as it is.
  */
 export async function containerdVerifier(
-  containerd: string,
+  containerd: ContainerdCommand,
   file: string,
   without: (table: TomlTable, name: string) => TomlTable = withoutHandler,
 ): Promise<Verify | undefined> {
@@ -24,7 +27,7 @@ export async function containerdVerifier(
   return async (name) => {
     const after = await dump(containerd, file).catch((error: unknown) => {
       throw errors.ENGINE_CONFIG_REJECTED(
-        `${containerd} cannot read ${file} any more: ${errorMessage(error)}`,
+        `${nameOf(containerd)} cannot read ${file} any more: ${errorMessage(error)}`,
         { cause: error },
       );
     });
@@ -37,10 +40,15 @@ export async function containerdVerifier(
 }
 
 /** The configuration as containerd reads it, with every default. */
-export async function dump(containerd: string, file: string): Promise<TomlTable> {
-  const { stdout } = await execute(containerd, ["--config", file, "config", "dump"], { maxBuffer: 16 << 20 });
-  return readTable(stdout, `${containerd} config dump`);
+export async function dump(containerd: ContainerdCommand, file: string): Promise<TomlTable> {
+  const [program, ...words] = typeof containerd === "string" ? ([containerd] as const) : containerd;
+  const args = [...words, "--config", file, "config", "dump"];
+  const { stdout } = await execute(program, args, { maxBuffer: 16 << 20 });
+  return readTable(stdout, `${nameOf(containerd)} config dump`);
 }
+
+const nameOf = (containerd: ContainerdCommand): string =>
+  typeof containerd === "string" ? containerd : (containerd.at(-1) ?? "");
 
 function withoutHandler(table: TomlTable, name: string): TomlTable {
   const root = containerdPath(versionOf(table, "config dump"));

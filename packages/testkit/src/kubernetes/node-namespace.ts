@@ -7,15 +7,21 @@ import type { ClusterNetwork } from "./cluster-network.ts";
 export interface NodeNamespace extends AsyncDisposable {
   /** Address of the node, reachable from the control plane and the other nodes. */
   readonly address: string;
+  /** A process inside that lives as long as they do. */
+  readonly pid: number;
   /** Words to put before a command that runs inside. */
   readonly enter: readonly string[];
 }
 
-/** Joins a new pair of namespaces to the cluster's network as its `index`th node, from 1. */
+/**
+ * Joins a new pair of namespaces to the cluster's network as its `index`th node, from 1. `binds` are folders by where
+ * the node has them.
+ */
 export async function createNodeNamespace(
   network: ClusterNetwork,
   index: number,
   folder: string,
+  binds: Readonly<Record<string, string>> = {},
 ): Promise<NodeNamespace> {
   await using stack = new AsyncDisposableStack();
   const anchor = await Daemon.start({
@@ -58,10 +64,15 @@ export async function createNodeNamespace(
     `mkdir -p ${folder}/log /var/log/pods /var/log/containers`,
     `mount --bind ${folder}/log /var/log`,
     "mkdir -p /var/log/pods /var/log/containers",
+    // Shared, as all mounts of a host with systemd are: pods ask for propagation.
+    ...Object.entries(binds).map(
+      ([target, source]) =>
+        `mkdir -p ${target} ${source} && mount --bind ${source} ${target} && mount --make-shared ${target}`,
+    ),
   ].join("\n");
   const [program = "", ...args] = enter;
   await run(program, [...args, "sh", "-c", script]);
   await run("ip", ["route", "add", network.podSubnet(index), "via", address]);
   const owned = stack.move();
-  return { address, enter, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { address, pid: anchor.pid, enter, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

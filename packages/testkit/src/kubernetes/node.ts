@@ -1,20 +1,11 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import {
-  findContainerd,
-  startContainerd,
-  type ContainerdLine,
-  type PrivateContainerd,
-} from "@aeon/standalone";
-import { busyboxImage } from "../busybox-image.ts";
-import { cniPlugins, testCache } from "../launch-containerd.ts";
+import type { ContainerdLine, PrivateContainerd } from "@aeon/standalone";
 import { temporaryFolder } from "../temporary-folder.ts";
 import type { ApiServer } from "./api-server-types.ts";
 import type { ClusterNetwork } from "./cluster-network.ts";
 import { createControlGroup, createKubelet, type Kubelet } from "./kubelet.ts";
 import { NodeAgent, type NodeAgentOptions } from "./node-agent.ts";
 import { createNodeNamespace, type NodeNamespace } from "./node-namespace.ts";
-import { pauseImage, pauseImageName } from "./pause-image.ts";
+import { importImages, startRuntime } from "./node-runtime.ts";
 
 export interface NodeOptions extends NodeAgentOptions {
   /** Must be among the nodes that the API server was started with. */
@@ -59,8 +50,10 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
   const agent = new NodeAgent(options, folder.path, namespace);
   stack.defer(() => agent.end("SIGTERM"));
   await agent.start();
-  const containerd = stack.use(await startRuntime(options, folder.path, namespace));
-  await importImages(options, containerd, folder.path);
+  const containerd = stack.use(
+    await startRuntime({ ...options, folder: folder.path, namespace, snapshotter: "aeon" }),
+  );
+  await importImages({ containerd, folder: folder.path, images: options.images ?? [], snapshotter: "aeon" });
   const kubelet = stack.use(
     await createKubelet({
       name: options.name,
@@ -94,61 +87,4 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-async function startRuntime(
-  options: NodeOptions,
-  folder: string,
-  namespace: NodeNamespace,
-): Promise<PrivateContainerd> {
-  const cniConfig = join(folder, "cni");
-  await mkdir(cniConfig);
-  await writeFile(
-    join(cniConfig, "10-test.conflist"),
-    JSON.stringify({
-      cniVersion: "0.4.0",
-      name: "test",
-      plugins: [
-        {
-          type: "bridge",
-          bridge: "cni0",
-          isGateway: true,
-          ipMasq: false,
-          ipam: {
-            type: "host-local",
-            dataDir: join(folder, "ipam"),
-            ranges: [[{ subnet: options.network.podSubnet(options.index) }]],
-            routes: [{ dst: "0.0.0.0/0" }],
-          },
-        },
-      ],
-    }),
-  );
-  const line = options.containerd ?? "1.7";
-  return startContainerd({
-    binaries: await findContainerd({ line, cache: testCache }),
-    folder: join(folder, "c"),
-    enter: namespace.enter,
-    proxySnapshotters: [
-      { name: "aeon", address: join(folder, "r/snapshotter.sock"), root: join(folder, "s") },
-    ],
-    cri: {
-      snapshotter: "aeon",
-      sandboxImage: pauseImageName,
-      cniBin: await cniPlugins(),
-      cniConfig,
-    },
-    ...(options.nri !== undefined && { nri: options.nri }),
-  });
-}
-
-async function importImages(
-  options: NodeOptions,
-  containerd: PrivateContainerd,
-  folder: string,
-): Promise<void> {
-  const busybox = await busyboxImage({ file: join(folder, "busybox.tar") });
-  const files = [await pauseImage(folder), busybox.file, ...(options.images ?? [])];
-  for (const file of files)
-    await containerd.ctr(["-n", "k8s.io", "images", "import", "--snapshotter", "aeon", file]);
 }

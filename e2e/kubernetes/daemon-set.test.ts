@@ -1,0 +1,105 @@
+import type { PlainNode } from "@aeon/testkit";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { agentImage } from "./agent-image.ts";
+import { startCluster, type TestCluster } from "./cluster.ts";
+import { installAeon } from "./install.ts";
+import { inPod, runningPod, statefulSet, type PodState } from "./workloads.ts";
+
+let cluster: TestCluster;
+let node: PlainNode;
+const pods = "/api/v1/namespaces/default/pods";
+const daemonSet = "/apis/apps/v1/namespaces/aeon-system/daemonsets/aeon-agent";
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  const images = [await agentImage(cluster, "latest", 0), await agentImage(cluster, "next", 1)];
+  node = await cluster.addPlainNode("node-a", { images });
+});
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+interface DaemonSet {
+  readonly metadata: { readonly generation: number };
+  readonly status: {
+    readonly observedGeneration?: number;
+    readonly numberReady: number;
+    readonly updatedNumberScheduled?: number;
+  };
+}
+
+/** Waits until the agent's newest pod is ready on every node. */
+const rolledOut = (): Promise<DaemonSet> =>
+  cluster.server.admin.until<DaemonSet>(
+    daemonSet,
+    ({ metadata, status }) =>
+      status.observedGeneration === metadata.generation &&
+      status.numberReady === 1 &&
+      status.updatedNumberScheduled === 1,
+    150_000,
+  );
+
+const ofClass = { runtimeClassName: "aeon" };
+
+test("The manifests make a plain node one of aeon's: its containerd is told once, and the agent stands on containerd's own snapshotter", async () => {
+  await installAeon(cluster, node);
+  await rolledOut();
+  expect(node.restarts).toBe(1);
+  const snapshotters = await node.containerd.ctr(["plugins", "ls", "type==io.containerd.snapshotter.v1"]);
+  expect(snapshotters).toMatch(/ aeon +.*ok/);
+  const { items } = await cluster.server.admin.get<{ items: readonly PodState[] }>(
+    "/api/v1/namespaces/aeon-system/pods",
+  );
+  expect(items).toHaveLength(1);
+  const list = await node.containerd.ctr(["-n", "k8s.io", "snapshots", "--snapshotter", "aeon", "ls"]);
+  expect(list.trim().split("\n")).toHaveLength(1);
+});
+
+test("A pod of the runtime class keeps its files over its deletion, and a backup of it is taken on demand", async () => {
+  const { admin } = cluster.server;
+  await admin.create(
+    "/apis/apps/v1/namespaces/default/statefulsets",
+    statefulSet({ name: "kept", pod: ofClass }),
+  );
+  const first = await runningPod(cluster, "kept-0");
+  await inPod(cluster, "kept-0", "echo kept > /root/kept; rm /etc/motd");
+  const backups = "/apis/backup.container.io/v1alpha1/namespaces/default/rootfsbackups";
+  await admin.create(backups, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackup",
+    metadata: { name: "now" },
+    spec: { pod: "kept-0", container: "main" },
+  });
+  await admin.until<{ status?: { phase?: string } }>(
+    `${backups}/now`,
+    ({ status }) => status?.phase === "Stored",
+  );
+  await admin.remove(`${pods}/kept-0`);
+  await runningPod(cluster, "kept-0", first.metadata.uid);
+  expect(await inPod(cluster, "kept-0", "cat /root/kept; ls /etc/motd 2>&1 || true")).toBe(
+    "kept\nls: /etc/motd: No such file or directory\n",
+  );
+});
+
+test("A new agent takes over by the DaemonSet: pods run on, containerd is left alone, and files are kept", async () => {
+  const { admin } = cluster.server;
+  const before = await runningPod(cluster, "kept-0");
+  await inPod(cluster, "kept-0", "echo later > /root/later");
+  await cluster.server.kubectl([
+    "-n",
+    "aeon-system",
+    "set",
+    "image",
+    "daemonset/aeon-agent",
+    "agent=localhost/aeon:next",
+    "configure-host=localhost/aeon:next",
+  ]);
+  await rolledOut();
+  expect(node.restarts).toBe(1);
+  const same = await runningPod(cluster, "kept-0");
+  expect(same.metadata.uid).toBe(before.metadata.uid);
+  expect(same.status.containerStatuses?.[0]?.restartCount).toBe(0);
+  await admin.remove(`${pods}/kept-0`);
+  await runningPod(cluster, "kept-0", before.metadata.uid);
+  expect(await inPod(cluster, "kept-0", "cat /root/kept /root/later")).toBe("kept\nlater\n");
+});

@@ -1,0 +1,50 @@
+import { writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { InvalidArgumentError, type Command } from "commander";
+
+interface BuildFlags {
+  readonly file: string;
+  readonly name: string;
+  readonly agent: string;
+  readonly aeonctl: string;
+  readonly suite?: string;
+  readonly archives?: string;
+  readonly sbom?: string;
+  readonly epoch: number;
+}
+
+/** The bundle that runs now. */
+const ownFolder = dirname(resolve(process.argv[1] ?? ""));
+
+/** `aeon image build` */
+export function addImage(program: Command): void {
+  const image = program.command("image").description("the agent as a container image");
+  image
+    .command("build")
+    .description("build the image that the DaemonSet runs; the same inputs give the same digest")
+    .requiredOption("-f, --file <file>", "archive to write (an OCI image layout as tar)")
+    .option("--name <name>", "name of the image", "localhost/aeon:latest")
+    .option("--agent <folder>", "bundled agent", ownFolder)
+    .option("--aeonctl <folder>", "bundled aeonctl", join(ownFolder, "../../../aeonctl/dist/bin"))
+    .option("--suite <suite>", "Debian release to take packages from", "trixie")
+    .option(
+      "--archives <folder>",
+      "take the .deb files in this folder, which is filled where it does not exist",
+    )
+    .option("--sbom <file>", "also write the bill of materials (SPDX) to this file")
+    .option("--epoch <seconds>", "time of everything in the image, since 1970", seconds, 0)
+    .action(async ({ file, sbom, ...flags }: BuildFlags) => {
+      const { buildAgentImage } = await import("../image/build-agent-image.ts");
+      const onProgress = (message: string): void => void process.stderr.write(`${message}\n`);
+      const built = await buildAgentImage({ ...flags, file: resolve(file), onProgress });
+      if (sbom !== undefined) await writeFile(sbom, built.sbom);
+      process.stdout.write(`${built.name} ${built.digest}\n`);
+    });
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new InvalidArgumentError("Expected seconds since 1970.");
+  return value;
+}
