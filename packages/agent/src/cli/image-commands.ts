@@ -16,6 +16,10 @@ interface BuildFlags {
 /** The bundle that runs now. */
 const ownFolder = dirname(resolve(process.argv[1] ?? ""));
 
+function tell(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
 /** `aeon image build` */
 export function addImage(program: Command): void {
   const image = program.command("image").description("the agent as a container image");
@@ -35,8 +39,7 @@ export function addImage(program: Command): void {
     .option("--epoch <seconds>", "time of everything in the image, since 1970", seconds, 0)
     .action(async ({ file, sbom, ...flags }: BuildFlags) => {
       const { buildAgentImage } = await import("../image/build-agent-image.ts");
-      const onProgress = (message: string): void => void process.stderr.write(`${message}\n`);
-      const built = await buildAgentImage({ ...flags, file: resolve(file), onProgress });
+      const built = await buildAgentImage({ ...flags, file: resolve(file), onProgress: tell });
       if (sbom !== undefined) await writeFile(sbom, built.sbom);
       process.stdout.write(`${built.name} ${built.digest}\n`);
     });

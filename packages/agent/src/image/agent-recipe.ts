@@ -30,7 +30,7 @@ export const agentRecipe = ({ agent, aeonctl, node, parts }: AgentPrograms): Deb
     "mount",
     "util-linux",
   ],
-  pruned: [...unusedFiles, ...["usr/share/i18n", "usr/lib/apt", "usr/share/bug", "var/cache", "var/log"]],
+  pruned: [...unusedFiles, "usr/share/i18n", "usr/share/bug", "var/cache", "var/log"],
   links: { "usr/bin/sh": "dash", "var/run": "/run" },
   files: {
     "etc/passwd":

@@ -54,7 +54,7 @@ export async function buildRootTree({ root, recipe, packages, sbom, signal }: Tr
   for (const path of recipe.pruned) await rm(join(root, path), { recursive: true, force: true });
   await pruneDocs(join(root, "usr/share/doc"));
   for (const [path, target] of Object.entries(recipe.links)) {
-    await rm(join(root, path), { force: true });
+    await rm(join(root, path), { recursive: true, force: true });
     await mkdir(dirname(join(root, path)), { recursive: true });
     await symlink(target, join(root, path));
   }
