@@ -35,8 +35,7 @@ export class FilterKeeper {
 
   /** The filter that serves already, or a new one on the sockets that are there, or on new ones. */
   async ensure(main: MainContainer, process: MainProcess, settings: DindSettings): Promise<FilterStart> {
-    const { lives, records } = this.#parts;
-    const live = lives.of(main);
+    const live = this.#parts.lives.of(main);
     const control = new FilterControl(live.places.filterControl);
     const before = requireRecord(this.#parts, main).sockets;
     const running = await control.status().catch(() => undefined);
@@ -47,14 +46,8 @@ export class FilterKeeper {
     }
     live.filterWatch?.abort();
     if (before.length > 0) await killFilters(live.places.filterConfig);
-    const isNew = live.sockets.length === 0;
-    const sockets = isNew ? makeMainSockets(process, before) : live.sockets;
+    const sockets = live.sockets.length > 0 ? live.sockets : await this.#makeSockets(main, process, before);
     live.sockets = sockets;
-    if (isNew)
-      await records.put({
-        ...requireRecord(this.#parts, main),
-        sockets: sockets.map((socket) => socket.inode),
-      });
     const paths = sockets.map(({ path }) => path);
     const config = filterConfigOf(main, live, settings, paths);
     const ready = startFilter(live.places, config, sockets, this.#parts.options.filterCommand).then(() =>
@@ -65,6 +58,19 @@ export class FilterKeeper {
     const first = sockets[0];
     if (first === undefined) throw new Error("no socket was made");
     return { socket: first, ready };
+  }
+
+  /** Whenever it is cut short, the record has every socket that may be there. */
+  async #makeSockets(
+    main: MainContainer,
+    process: MainProcess,
+    before: readonly string[],
+  ): Promise<readonly MainSocket[]> {
+    const write = (sockets: readonly string[]): Promise<unknown> =>
+      this.#parts.records.put({ ...requireRecord(this.#parts, main), sockets });
+    const sockets = await makeMainSockets(process, before, (made) => write([...made, ...before]));
+    if (before.length > 0) await write(sockets.map(({ inode }) => inode));
+    return sockets;
   }
 
   /** Sees to it that a D that runs has a filter, and its inner containers the socket. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, lchownSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+import { closeSync, constants, lchownSync, mkdirSync, openSync, renameSync, unlinkSync } from "node:fs";
 import { errnoOf, linux } from "@aeon/core";
 import type { MainProcess } from "../controller/main-process.ts";
 import { errors } from "../errors.ts";
@@ -20,31 +20,57 @@ export const socketPaths = ["/run/docker.sock", "/var/run/docker.sock"] as const
 /** The owner and the group of the container's root user; others in it are not given root's power over it. */
 const socketMode = 0o660;
 
+/** Until it is written down that the socket is ours; its name tells that meanwhile. */
+const newName = ".docker.sock.aeon";
+
 /**
  * Makes listening sockets in the main container under every path where docker clients look. Folders are found inside
  * its root, through its links, by descriptor: nothing in it can move the socket elsewhere. `ours` are inode numbers of
- * sockets that an earlier start left and that may be replaced. Throws `DIND_SOCKET_TAKEN` for anything else there.
+ * sockets that an earlier start left and that may be replaced; `claim` makes those of new ones durable, before they
+ * are where clients look. Throws `DIND_SOCKET_TAKEN` for anything else there.
  */
-export function makeMainSockets(main: MainProcess, ours: readonly string[]): readonly MainSocket[] {
-  const root = openSync(`/proc/${main.pid}/root`, linux.openFlags.path);
-  const seen = new Set<string>();
+export async function makeMainSockets(
+  main: MainProcess,
+  ours: readonly string[],
+  claim: (inodes: readonly string[]) => Promise<unknown>,
+): Promise<readonly MainSocket[]> {
+  const directories: { readonly folder: string; readonly fd: number }[] = [];
   const made: MainSocket[] = [];
   try {
-    for (const folder of folders) {
-      const directory = openFolder(root, folder, main);
-      try {
-        const { device, inode } = linux.statDescriptorSync(directory);
-        // Usually /var/run is a link to /run.
-        if (seen.has(`${device}:${inode}`)) continue;
-        seen.add(`${device}:${inode}`);
-        made.push({ path: `/${folder}/${socketName}`, ...listenIn(directory, folder, main, ours) });
-      } finally {
-        closeSync(directory);
-      }
+    directories.push(...openFolders(main));
+    for (const { folder, fd } of directories)
+      made.push({ path: `/${folder}/${socketName}`, ...listenIn(fd, folder, main, ours) });
+    await claim(made.map(({ inode }) => inode));
+    for (const { folder, fd } of directories) {
+      checkFree(fd, folder, ours);
+      renameSync(linux.descriptorPath(fd, newName), linux.descriptorPath(fd, socketName));
     }
     return made;
   } catch (error) {
     for (const { fd } of made) closeSync(fd);
+    throw error;
+  } finally {
+    for (const { fd } of directories) closeSync(fd);
+  }
+}
+
+/** The folders for sockets, by descriptor; makes what is missing. */
+function openFolders(main: MainProcess): { readonly folder: string; readonly fd: number }[] {
+  const root = openSync(`/proc/${main.pid}/root`, linux.openFlags.path);
+  const seen = new Set<string>();
+  const opened: { readonly folder: string; readonly fd: number }[] = [];
+  try {
+    for (const folder of folders) {
+      const fd = openFolder(root, folder, main);
+      const { device, inode } = linux.statDescriptorSync(fd);
+      // Usually /var/run is a link to /run.
+      if (seen.has(`${device}:${inode}`)) closeSync(fd);
+      else opened.push({ folder, fd });
+      seen.add(`${device}:${inode}`);
+    }
+    return opened;
+  } catch (error) {
+    for (const { fd } of opened) closeSync(fd);
     throw error;
   } finally {
     closeSync(root);
@@ -69,8 +95,9 @@ export function removeMainSockets(main: Pick<MainProcess, "pid">, ours: readonly
           resolve,
         });
         try {
-          if (ours.includes(inodeIn(directory) ?? ""))
+          if (ours.includes(inodeIn(directory, socketName) ?? ""))
             unlinkSync(linux.descriptorPath(directory, socketName));
+          removeNew(directory);
         } finally {
           closeSync(directory);
         }
@@ -123,26 +150,33 @@ function listenIn(
   main: MainProcess,
   ours: readonly string[],
 ): { readonly fd: number; readonly inode: string } {
-  const path = linux.descriptorPath(directory, socketName).toString();
-  const present = inodeIn(directory);
-  if (present !== undefined) {
-    if (!ours.includes(present)) throw taken(`/${folder}/${socketName}`);
-    unlinkSync(path);
-  }
+  checkFree(directory, folder, ours);
+  removeNew(directory);
+  const path = linux.descriptorPath(directory, newName).toString();
   const fd = linux.listenUnixSync(path, socketMode);
   try {
     lchownSync(path, main.uid, main.gid);
-    return { fd, inode: inodeIn(directory) ?? "" };
+    return { fd, inode: inodeIn(directory, newName) ?? "" };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
 }
 
-/** Inode number of the socket's file; undefined when there is none. */
-function inodeIn(directory: number): string | undefined {
+function checkFree(directory: number, folder: string, ours: readonly string[]): void {
+  const present = inodeIn(directory, socketName);
+  if (present !== undefined && !ours.includes(present)) throw taken(`/${folder}/${socketName}`);
+}
+
+/** Removes what a start left that was killed before it was written down. */
+function removeNew(directory: number): void {
+  if (inodeIn(directory, newName) !== undefined) unlinkSync(linux.descriptorPath(directory, newName));
+}
+
+/** Inode number of a socket's file; undefined when there is none. */
+function inodeIn(directory: number, name: string): string | undefined {
   try {
-    return String(linux.statAtSync(directory, socketName).inode);
+    return String(linux.statAtSync(directory, name).inode);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw error;
