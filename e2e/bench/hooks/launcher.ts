@@ -18,6 +18,8 @@ export async function* launcher({ signal, progress, quick }: BenchmarkContext): 
   await using folder = await temporaryFolder("bench");
   // Bundles lie in /run, which is in memory.
   await run("mount", ["-t", "tmpfs", "tmpfs", folder.path]);
+  await using mounted = new AsyncDisposableStack();
+  mounted.defer(async () => void (await run("umount", [folder.path])));
   const runc = await debianFile("runc", "usr/sbin/runc");
   const bundle = await makeBundle(folder.path, runc);
   const hooks = { createRuntime: [{ path: "/bin/true" }] };

@@ -374,9 +374,10 @@ test("descriptors, signals, limits, mask and environment arrive as with the prog
     "grep -E '^(Sig(Blk|Ign)|Cap|NoNewPrivs|Umask)' /proc/self/status",
     "cat /proc/self/limits",
     "env | sort",
+    "exec setpriv --dump",
   ].join("\n");
   await writeFile(setup.probe.path, looks, { mode: 0o755 });
-  const setupShell = `trap '' HUP USR1 PIPE; umask 027; ulimit -n 777; exec 3</dev/null 9>/dev/null 12</dev/zero; exec "$@"`;
+  const setupShell = `trap '' HUP USR1 PIPE; umask 027; ulimit -n 777; exec 3</dev/null 9>/dev/null 12</dev/zero; exec setpriv --pdeathsig KILL -- "$@"`;
   const env = {
     PATH: "/usr/bin:/bin",
     PWD: setup.bundle,
@@ -394,6 +395,8 @@ test("descriptors, signals, limits, mask and environment arrive as with the prog
   expect(through.stderr).toBe("");
   expect(stable(through.stdout)).toBe(stable(direct.stdout));
   expect(direct.stdout).toContain("12 /dev/zero");
+  // containerd's shim wants runc to die with it.
+  expect(direct.stdout).toMatch(/^Parent death signal: kill$/im);
   expect(await setup.read()).toBe(spliced());
 });
 

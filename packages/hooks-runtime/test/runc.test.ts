@@ -1,63 +1,16 @@
-import { copyFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { debianFile, temporaryFolder } from "@aeon/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { stages } from "../src/rules/stage.ts";
+import { setUpContainer } from "./container.ts";
 import { buildPrograms, call, runc, testToolkit } from "./toolkit.ts";
 
 beforeAll(buildPrograms);
 
-const script = (to: string) => `#!/bin/sh\necho "$1 $(cat)" >>'${to}'\n`;
-
-/** A bundle with busybox, and a program that notes each hook's stage and the state it was given. */
-async function setUp() {
-  const folder = await temporaryFolder("runc");
-  const bundle = join(folder.path, "bundle");
-  const rootfs = join(bundle, "rootfs");
-  const toolkit = await testToolkit([await runc()]);
-  for (const name of ["bin", "proc", "dev", "sys", "tmp"])
-    await mkdir(join(rootfs, name), { recursive: true });
-  await copyFile(await debianFile("busybox-static", "bin/busybox"), join(rootfs, "bin/busybox"));
-  for (const name of ["sh", "cat", "ls", "sleep", "true"])
-    await symlink("busybox", join(rootfs, "bin", name));
-  const notes = join(folder.path, "notes");
-  const note = join(folder.path, "note");
-  await writeFile(note, script(notes), { mode: 0o755 });
-  await writeFile(join(rootfs, "note"), script("/notes"), { mode: 0o755 });
-  await call(toolkit.launcher, ["spec", "--bundle", bundle]);
-  const spec = JSON.parse(await readFile(join(bundle, "config.json"), "utf8")) as Record<
-    string,
-    Record<string, unknown>
-  >;
-  const id = `aeon-hooks-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  const root = join(folder.path, "state");
-  return {
-    toolkit,
-    bundle,
-    rootfs,
-    notes,
-    note,
-    id,
-    root,
-    async process(args: readonly string[]) {
-      Object.assign(spec["process"] ?? {}, { args, terminal: false });
-      Object.assign(spec["root"] ?? {}, { readonly: false });
-      // A cgroup of its own can lack controllers here; the test is about hooks.
-      await writeFile(join(bundle, "config.json"), JSON.stringify(spec));
-    },
-    run: (...args: string[]) => call(toolkit.launcher, ["--root", root, ...args]),
-    async [Symbol.asyncDispose]() {
-      await call(await runc(), ["--root", root, "delete", "--force", id]);
-      await toolkit[Symbol.asyncDispose]();
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-}
-
 test.each(["static", "dynamic"])(
   "all six stages run in order, once each, with the state on stdin (%s)",
   async (kind) => {
-    await using setup = await setUp();
+    await using setup = await setUpContainer();
     const hooks = Object.fromEntries(
       stages.map((stage) => [
         stage,
@@ -92,7 +45,7 @@ test.each(["static", "dynamic"])(
 );
 
 test("a failing hook fails the container, one to be ignored does not", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   const hooks = { createRuntime: [{ path: "/bin/false" }] };
   await setup.process(["sh", "-c", "echo $SEEN; exit 5"]);
   await setup.toolkit.rules({ version: 1, rules: [{ name: "strict", hooks }] });
@@ -121,7 +74,7 @@ test("a failing hook fails the container, one to be ignored does not", async () 
 });
 
 test("version and features are the runtime's own to the byte", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   await setup.toolkit.rules("broken");
   const direct = await runc();
   for (const args of [["--version"], ["features"], ["-v"], ["help"], ["create", "--help"]]) {
@@ -133,7 +86,7 @@ test("version and features are the runtime's own to the byte", async () => {
 const withoutTime = (text: string) => text.replaceAll(/time="[^"]*"/g, "");
 
 test("errors of the runtime are its own", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   await setup.toolkit.rules({});
   for (const args of [
     ["create"],
@@ -151,7 +104,7 @@ test("errors of the runtime are its own", async () => {
 });
 
 test("no descriptor of the host reaches the container", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   await setup.toolkit.rules({ version: 1, rules: [{ name: "a", when: { commands: "sh" }, env: ["A=1"] }] });
   await setup.process(["sh", "-c", "ls -l /proc/self/fd"]);
   const keep = (program: string) =>
@@ -178,7 +131,7 @@ test("no descriptor of the host reaches the container", async () => {
 });
 
 test("twelve descriptors and LISTEN_FDS reach the container as from runc itself", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   await setup.toolkit.rules({ version: 1, rules: [{ name: "a", when: { commands: "sh" }, env: ["A=1"] }] });
   const show =
     'for f in /proc/self/fd/*; do echo "$f $(readlink $f)"; done; echo $LISTEN_FDS; env | grep -v ^A=';
@@ -214,7 +167,7 @@ test("twelve descriptors and LISTEN_FDS reach the container as from runc itself"
 });
 
 test("pipes of the caller stay blocking, with and without a look at the container", async () => {
-  await using setup = await setUp();
+  await using setup = await setUpContainer();
   const probe = join(setup.root, "../probe");
   const seen = join(setup.root, "../flags");
   const look = `for n in 0 1 2; do grep flags /proc/self/fdinfo/$n; done >'${seen}'`;
