@@ -172,6 +172,29 @@ test("rm forgets a backup", async () => {
   expect(await aeon.aeonctl("backups", "show", id)).toMatchObject({ code: 3 });
 });
 
+test("rm of a backup that a container runs on needs --force, and does the container no harm", async () => {
+  const image = aeon.standalone.image;
+  await aeon.bash(`ctr run --rm ${image} base sh -c 'echo kept > /root/note'`);
+  const id = await onlyBackupOf("base");
+  expect(await aeon.aeonctl("backups", "wait", id)).toMatchObject({ code: 0 });
+  await json("restore", id, "--container", "standing");
+  try {
+    await aeon.bash(`ctr run --detach ${image} standing sleep 86391`);
+    expect(await aeon.aeonctl("backups", "rm", id)).toMatchObject({
+      code: 5,
+      stderr: expect.stringMatching(/\[BACKUP_IN_USE\]$/m) as unknown,
+    });
+    expect((await aeon.aeonctl("backups", "ls", "--quiet")).stdout).toContain(id);
+    expect(await json("backups", "rm", id, "--force")).toMatchObject({ id, removed: true });
+    expect((await aeon.aeonctl("backups", "ls", "--quiet")).stdout).not.toContain(id);
+    const { stdout } = await aeon.bash("ctr tasks exec --exec-id look standing cat /root/note");
+    expect(stdout).toBe("kept\n");
+  } finally {
+    await aeon.bash("ctr tasks delete --force standing; ctr containers delete standing");
+  }
+  expect(await aeon.aeonctl("backups", "wait", await onlyBackupOf("standing"))).toMatchObject({ code: 0 });
+});
+
 test("a backup that cannot be stored says why, and is stored once it can be", async () => {
   const blobs = join(aeon.root, "store/t/default/blobs");
   await rename(blobs, `${blobs}.away`);

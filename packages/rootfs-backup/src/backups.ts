@@ -119,19 +119,31 @@ export class Backups implements BackupService {
 
   async list(signal: AbortSignal): Promise<readonly Backup[]> {
     const { records, store, log } = this.#options;
-    const own = records.list().filter(isVisible);
-    const known = new Set<string>(own.map(({ id }) => id));
-    const backups = own.map((record) => this.#ofRecord(record));
+    const own = new Map(
+      records
+        .list()
+        .filter(isVisible)
+        .map((record) => [record.id, this.#ofRecord(record)]),
+    );
+    const others: Backup[] = [];
     try {
-      const onDamaged = (key: string, error: unknown): void =>
+      const missing = new Set<string>(own.keys());
+      let isWhole = true;
+      const onDamaged = (key: string, error: unknown): void => {
+        isWhole = false;
         log.warn({ name: key, error: errorMessage(error) }, "backup in the store cannot be read");
+      };
       for await (const ref of store.list({ onDamaged }, signal))
-        if (!known.has(ref.id)) backups.push(backupOfRef(ref, store.location));
+        if (!missing.delete(ref.id)) others.push(backupOfRef(ref, store.location));
+      // What was stored before the store was listed, and is not there, was removed by somebody else.
+      if (isWhole)
+        for (const { id, state } of own.values()) if (state === "stored" && missing.has(id)) own.delete(id);
     } catch (error) {
       signal.throwIfAborted();
       // What this node made can be listed without the store.
       log.warn({ error: errorMessage(error) }, "store cannot be listed");
     }
+    const backups = [...own.values(), ...others];
     return backups.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
   }
 
