@@ -70,15 +70,20 @@ async function uploadWhole(
 async function uploadParts(file: FileHandle, options: FileUpload): Promise<void> {
   const { records, key, size } = options;
   const earlier = await records.find(key, size);
-  try {
-    await goOn(file, options, earlier ?? (await begin(options)));
-  } catch (error) {
-    const code = isAeonError(error) ? error.details["code"] : undefined;
-    if (earlier === undefined || !lostCodes.some((lost) => lost === code)) throw error;
-    await goOn(file, options, await begin(options));
-  }
+  if (earlier === undefined) await sendNew(file, options);
+  else
+    try {
+      await goOn(file, options, earlier, await presentParts(options, earlier));
+    } catch (error) {
+      const code = isAeonError(error) ? error.details["code"] : undefined;
+      if (!lostCodes.some((lost) => lost === code)) throw error;
+      await sendNew(file, options);
+    }
   await records.remove(key);
 }
+
+const sendNew = async (file: FileHandle, options: FileUpload): Promise<void> =>
+  goOn(file, options, await begin(options), noParts);
 
 async function begin({ client, records, key, size, signal }: FileUpload): Promise<UploadRecord> {
   const uploadId = await client.send(
@@ -101,7 +106,16 @@ async function begin({ client, records, key, size, signal }: FileUpload): Promis
   return record;
 }
 
-async function goOn(file: FileHandle, options: FileUpload, record: UploadRecord): Promise<void> {
+/** Parts that the store has, by their number. */
+type PresentParts = ReadonlyMap<number, { readonly etag: string; readonly size: number }>;
+const noParts: PresentParts = new Map();
+
+async function goOn(
+  file: FileHandle,
+  options: FileUpload,
+  record: UploadRecord,
+  present: PresentParts,
+): Promise<void> {
   const finished = new Map<number, FinishedPart>();
   let bytes = 0;
   const finish = (part: FilePart, etag: string): void => {
@@ -109,7 +123,6 @@ async function goOn(file: FileHandle, options: FileUpload, record: UploadRecord)
     options.onProgress?.((bytes += part.length));
   };
   const parts = partsOf(record.size, record.partSize);
-  const present = await presentParts(options, record);
   for (const part of parts) {
     const found = present.get(part.number);
     if (found?.size === part.length) finish(part, found.etag);
@@ -126,7 +139,7 @@ async function goOn(file: FileHandle, options: FileUpload, record: UploadRecord)
 async function presentParts(
   { client, key, signal }: FileUpload,
   { uploadId }: UploadRecord,
-): Promise<ReadonlyMap<number, { readonly etag: string; readonly size: number }>> {
+): Promise<PresentParts> {
   const found = new Map<number, { etag: string; size: number }>();
   let marker: string | undefined = "";
   while (marker !== undefined) {
