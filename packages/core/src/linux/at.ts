@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { libcFunction } from "./libc.ts";
-import { cString, showPath, type BytePath } from "./path.ts";
+import { cString, type BytePath } from "./path.ts";
 import type { DeviceNumber } from "./special-file.ts";
 
 const openat = libcFunction("int openat(int directory, void *path, int flags, uint32_t mode)");
@@ -69,7 +69,7 @@ export function statDescriptorSync(fd: number): FileStatus {
 
 /** Status of an entry of an open directory; a link is not followed. */
 export function statAtSync(directory: number, name: BytePath): FileStatus {
-  statx.sync(showPath(name), directory, cString(name), noFollow, basicStatus, status);
+  statx.sync(name, directory, cString(name), noFollow, basicStatus, status);
   return readStatus();
 }
 
@@ -102,7 +102,7 @@ const timeAt = (offset: number): bigint =>
  * one that others chose. Flags are a sum of `fs.constants.O_*` and openFlags, `mode` is subject to the umask.
  */
 export function openAtSync(directory: number, name: BytePath, flags: number, mode = 0): number {
-  return openat.sync(showPath(name), directory, cString(name), flags | closeOnExec, mode);
+  return openat.sync(name, directory, cString(name), flags | closeOnExec, mode);
 }
 
 /** Reads at a place of an open file; fewer bytes than asked for only near its end, none beyond. */

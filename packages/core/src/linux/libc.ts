@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type * as koffiModule from "koffi";
 import type { LibraryHandle } from "koffi";
 import { LinuxError } from "./linux-error.ts";
+import { showPath, type BytePath } from "./path.ts";
 
 type Koffi = typeof koffiModule;
 
@@ -15,9 +16,9 @@ export interface LibcFunction {
   /** Looks it up without calling it; throws when this process has no such function. */
   find(): void;
   /** Runs on the calling thread: only for calls that never wait for a device. */
-  sync(subject: string, ...values: CValue[]): number;
+  sync(subject: BytePath, ...values: CValue[]): number;
   /** Runs on a thread of libuv's pool. */
-  async(subject: string, ...values: CValue[]): Promise<number>;
+  async(subject: BytePath, ...values: CValue[]): Promise<number>;
 }
 
 interface Libc {
@@ -91,9 +92,9 @@ export function isThere(call: LibcFunction): boolean {
 }
 
 /** koffi carries errno over from the thread that ran the call. */
-function lastError(syscall: string, subject: string): LinuxError {
+function lastError(syscall: string, subject: BytePath): LinuxError {
   const { koffi } = libc();
-  return new LinuxError(errnoName(koffi, koffi.errno()), syscall, subject);
+  return new LinuxError(errnoName(koffi, koffi.errno()), syscall, showPath(subject));
 }
 
 /** Where one number has two names, the name that Node uses. */

@@ -1,5 +1,5 @@
 import { libcFunction } from "./libc.ts";
-import { cString, showPath, type BytePath } from "./path.ts";
+import { cString, type BytePath } from "./path.ts";
 
 const utimensat = libcFunction("int utimensat(int directory, void *path, void *times, int flags)");
 const futimens = libcFunction("int futimens(int fd, void *times)");
@@ -18,21 +18,25 @@ export interface FileTimes {
 
 /** Sets times to the nanosecond, without following a link at the end of `path`. */
 export function setTimesSync(path: BytePath, times: FileTimes): void {
-  utimensat.sync(showPath(path), atCwd, cString(path), timespecs(times), noFollow);
+  utimensat.sync(path, atCwd, cString(path), timespecs(times), noFollow);
 }
 
 /** Sets times of an open file to the nanosecond. Not for `O_PATH` descriptors. */
 export function setDescriptorTimesSync(fd: number, times: FileTimes): void {
-  futimens.sync(`descriptor ${fd}`, fd, timespecs(times));
+  futimens.sync("descriptor", fd, timespecs(times));
 }
 
+/** The call's argument; filled right before it. */
+const timespec = Buffer.alloc(32);
+
 function timespecs({ accessed, modified }: FileTimes): Buffer {
-  const buffer = Buffer.alloc(32);
-  for (const [index, time] of [accessed, modified].entries()) {
-    const nanoseconds = time === undefined ? omit : ((time % second) + second) % second;
-    const seconds = time === undefined ? 0n : (time - nanoseconds) / second;
-    buffer.writeBigInt64LE(seconds, index * 16);
-    buffer.writeBigInt64LE(nanoseconds, index * 16 + 8);
-  }
-  return buffer;
+  putTime(0, accessed);
+  putTime(16, modified);
+  return timespec;
+}
+
+function putTime(offset: number, time: bigint | undefined): void {
+  const nanoseconds = time === undefined ? omit : ((time % second) + second) % second;
+  timespec.writeBigInt64LE(time === undefined ? 0n : (time - nanoseconds) / second, offset);
+  timespec.writeBigInt64LE(nanoseconds, offset + 8);
 }

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { linux } from "@aeon/core";
 import { asFolder, joinBytes, type Paths } from "./archive-path.ts";
 import { isAllowed, type DevicePolicy } from "./device-policy.ts";
-import type { FrameWriter } from "./frame-writer.ts";
+import { keptTogether, type FrameWriter } from "./frame-writer.ts";
 import type { StackEntry } from "./layer-stack.ts";
 import { opaqueMarker, whiteoutName } from "./names.ts";
 import { packContent } from "./pack-content.ts";
@@ -119,11 +119,14 @@ export class EntryPacker {
     return true;
   }
 
-  async #file({ name, paths, found: { directory, format } }: Visited): Promise<void> {
-    const fd = openForReading(directory, name);
+  async #file({ name, paths, found }: Visited): Promise<void> {
+    const { format } = found;
+    const fd = openForReading(found.directory, name);
     try {
       for (let attempt = 1; ; attempt += 1) {
-        const status = linux.statDescriptorSync(fd);
+        // Whatever happened to a small file since it was found is seen once it was read.
+        const isFresh = attempt === 1 && canBeTakenBack(found.status);
+        const status = isFresh ? found.status : linux.statDescriptorSync(fd);
         // It was replaced between looking and opening.
         if (kindOf(status) !== "file") throw new linux.LinuxError("ENXIO", "open", paths.real.toString());
         const entry = readUpperEntry({ kind: "file", status, at: fd, path: paths.real }, format);
@@ -192,6 +195,10 @@ export class EntryPacker {
     this.#options.layer.write(encodeHeader(entry));
   }
 }
+
+/** What is archived of such a file can be rewound, so that it need not be looked at again before it is read. */
+const canBeTakenBack = ({ size, blocks }: linux.FileStatus): boolean =>
+  size > 0 && size <= keptTogether / 2 && blocks * 512 >= size;
 
 const inodeOf = ({ device, inode }: linux.FileStatus): string => `${device}:${inode}`;
 

@@ -39,16 +39,19 @@ export async function packContent(
 
 const fits = (size: number): boolean => size <= keptTogether;
 
+/** Nothing is written unless the file could be read. */
 function packSmall(writer: FrameWriter, header: Buffer, { size }: TarEntry, fd: number): PackedContent {
   writer.reserve(header.length + size);
   const start = writer.rawSize;
-  writer.write(header);
+  const room = writer.room();
+  const data = room.subarray(header.length, header.length + size);
+  readFully(fd, data, 0);
+  header.copy(room);
+  writer.advance(header.length);
   const place = placeOf(writer, size, false);
-  const room = writer.room().subarray(0, size);
-  readFully(fd, room, 0);
   writer.advance(size);
   writer.zeros(padding(size));
-  return { data: { ...place, sha256: hash("sha256", room) }, start };
+  return { data: { ...place, sha256: hash("sha256", data) }, start };
 }
 
 async function packLarge(

@@ -43,7 +43,7 @@ interface Level {
 }
 
 /** What looking at a name again may help against: it was removed or replaced by another type. */
-const replaced = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "ESTALE"]);
+const replaced = new Set(["EISDIR", "ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "ESPIPE", "ESTALE"]);
 
 class Packer implements Disposable {
   readonly #stack: LayerStack;

@@ -14,6 +14,10 @@ export function openForReading(directory: number, name: Buffer): number {
   }
 }
 
-/** Whether a file was written to between two looks at it. */
+/** Whether a file was written to, or another one took its name, between two looks. */
 export const hasChanged = (before: linux.FileStatus, after: linux.FileStatus): boolean =>
-  before.modified !== after.modified || before.size !== after.size || before.changed !== after.changed;
+  before.modified !== after.modified ||
+  before.size !== after.size ||
+  before.changed !== after.changed ||
+  before.inode !== after.inode ||
+  before.device !== after.device;

@@ -51,9 +51,16 @@ export function encodeHeader(entry: TarEntry): Buffer {
     throw errors.ARCHIVE_UNSUPPORTED(`attributes of ${entry.path.toString()} exceed ${largestPax} bytes`);
   const header = ustar(entry);
   if (pax.length === 0) return header;
-  const extended = ustar({ ...paxEntry, size: pax.length }, "x");
-  return Buffer.concat([extended, pax, Buffer.alloc(padding(pax.length)), header]);
+  return Buffer.concat([extendedHeader(pax.length), pax, zeros.subarray(0, padding(pax.length)), header]);
 }
+
+const zeros = Buffer.alloc(blockSize);
+
+/** Extended headers differ in their length only, and nearly all are short. */
+const extendedHeaders: Buffer[] = [];
+const extendedHeader = (size: number): Buffer =>
+  size < blockSize ? (extendedHeaders[size] ??= newExtendedHeader(size)) : newExtendedHeader(size);
+const newExtendedHeader = (size: number): Buffer => ustar({ ...paxEntry, size }, "x");
 
 const paxEntry: TarEntry = {
   path: Buffer.from("././@PaxHeader"),
