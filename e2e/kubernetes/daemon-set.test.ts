@@ -1,19 +1,26 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { PlainNode } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { dindArchive, dockerClientImage } from "../../packages/dind/test/docker-images.ts";
 import { agentImage } from "./agent-image.ts";
 import { startCluster, type TestCluster } from "./cluster.ts";
 import { installAeon } from "./install.ts";
-import { inPod, runningPod, statefulSet, type PodState } from "./workloads.ts";
+import { kubectlAeon } from "./kubectl-aeon.ts";
+import { inPod, runningPod, servicePod, statefulSet, type PodState } from "./workloads.ts";
 
 let cluster: TestCluster;
 let node: PlainNode;
+let dockerImage: string;
 const pods = "/api/v1/namespaces/default/pods";
 const daemonSet = "/apis/apps/v1/namespaces/aeon-system/daemonsets/aeon-agent";
 
 beforeAll(async () => {
   cluster = await startCluster();
-  const images = [await agentImage(cluster, "latest", 0), await agentImage(cluster, "next", 1)];
-  node = await cluster.addPlainNode("node-a", { images });
+  const main = join(cluster.server.folder, "main.tar");
+  dockerImage = await dockerClientImage(main);
+  const agents = [await agentImage(cluster, "latest", 0), await agentImage(cluster, "next", 1)];
+  node = await cluster.addPlainNode("node-a", { images: [...agents, main, await dindArchive()] });
 });
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
@@ -79,6 +86,32 @@ test("A pod of the runtime class keeps its files over its deletion, and a backup
   expect(await inPod(cluster, "kept-0", "cat /root/kept; ls /etc/motd 2>&1 || true")).toBe(
     "kept\nls: /etc/motd: No such file or directory\n",
   );
+});
+
+test("A pod starts Docker with its own token, builds an image and runs it; kubectl aeon shows that and what the agent says", async () => {
+  const { admin } = cluster.server;
+  await admin.create(pods, servicePod("warms", node.name, ofClass));
+  await runningPod(cluster, "warms");
+  const tools = join(node.folder, "a/container-service/tools");
+  await expect
+    .poll(async () => (await readdir(tools).catch(() => [])).filter((name) => !name.startsWith(".")), {
+      timeout: 90_000,
+    })
+    .not.toEqual([]);
+  await admin.create(pods, servicePod("builds", node.name, { ...ofClass, image: dockerImage }));
+  await runningPod(cluster, "builds");
+  await inPod(cluster, "builds", "/run/aeon/bin/dockerctl start");
+  await inPod(cluster, "builds", "tar -C / -c bin | docker import - busybox");
+  await inPod(
+    cluster,
+    "builds",
+    String.raw`mkdir /b && printf 'FROM busybox\nRUN echo built > /who\n' > /b/Dockerfile && docker build -t own /b 2>&1`,
+  );
+  expect(await inPod(cluster, "builds", "docker run --rm own /bin/cat /who")).toBe("built\n");
+  const aeon = await kubectlAeon(cluster);
+  expect(await aeon("docker", "builds", "status")).toContain("running");
+  expect(await aeon("logs")).toContain('"audit":true');
+  await inPod(cluster, "builds", "/run/aeon/bin/dockerctl stop");
 });
 
 test("A new agent takes over by the DaemonSet: pods run on, containerd is left alone, and files are kept", async () => {

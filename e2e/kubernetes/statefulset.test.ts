@@ -1,10 +1,19 @@
-import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { run } from "@aeon/standalone";
 import { kubernetesProgram, type ClusterNode } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startCluster, type TestCluster } from "./cluster.ts";
-import { deployment, inPod, runningPod, servicePod, statefulSet, type PodState } from "./workloads.ts";
+import { kubectlAeon } from "./kubectl-aeon.ts";
+import {
+  deployment,
+  inPod,
+  runningPod,
+  servicePod,
+  shortPod,
+  statefulSet,
+  type PodState,
+} from "./workloads.ts";
 
 let cluster: TestCluster;
 let nodes: readonly ClusterNode[];
@@ -228,22 +237,7 @@ test("A pod asks the agent with its own token, through the socket that NRI gave 
 });
 
 test("kubectl aeon takes, lists and asks for backups with the rights of whoever calls it", async () => {
-  const folder = await mkdtemp(join(cluster.server.folder, "plugin-"));
-  const program = join(dirname(cluster.programs.aeonctl), "kubectl-aeon.js");
-  await writeFile(join(folder, "kubectl-aeon"), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {
-    mode: 0o755,
-  });
-  const kubectl = dirname(await kubernetesProgram("kubectl"));
-  const aeon = async (...args: readonly string[]): Promise<string> => {
-    const { stdout } = await run(join(kubectl, "kubectl"), ["aeon", ...args], {
-      env: {
-        PATH: [folder, kubectl, process.env["PATH"]].join(delimiter),
-        HOME: cluster.server.folder,
-        KUBECONFIG: cluster.server.kubeconfig,
-      },
-    });
-    return stdout;
-  };
+  const aeon = await kubectlAeon(cluster);
   expect(await aeon("backup", "moves-0", "-c", "main", "--name", "by-plugin")).toContain("by-plugin created");
   await untilPhase("rootfsbackups/by-plugin", "Stored");
   expect(await aeon("backups", "moves-0")).toMatch(/by-plugin +moves-0 +main +Stored/);
@@ -251,6 +245,68 @@ test("kubectl aeon takes, lists and asks for backups with the rights of whoever 
   expect(await aeon(...restore)).toContain("rootfsrestore.backup.container.io/by-plugin created");
   expect(await aeon("status", "asks")).toContain("main");
   await expect(aeon("backup", "moves-0")).rejects.toThrow(/required option/);
+});
+
+interface Events {
+  readonly items: readonly {
+    readonly reason: string;
+    readonly type: string;
+    readonly message: string;
+    readonly involvedObject: { readonly kind: string; readonly name: string };
+  }[];
+}
+
+const upgrades = 5;
+
+test("The agent is replaced by another build again and again while containers start and end: no start fails, nothing is lost", async () => {
+  const { server, programs } = cluster;
+  const [node] = nodes;
+  if (node === undefined) throw new Error("there is no node");
+  const next = join(dirname(dirname(programs.agent)), "next");
+  await cp(dirname(programs.agent), next, { recursive: true });
+  const builds = [join(next, "aeon.js"), programs.agent];
+  const names: string[] = [];
+  let isOver = false;
+  const startAndEnd = async (): Promise<void> => {
+    while (!isOver) {
+      const name = `short-${names.length}`;
+      names.push(name);
+      await server.admin.create(pods, shortPod(name, node.name));
+      const isDone = ({ status }: PodState): boolean =>
+        status.phase === "Succeeded" || status.phase === "Failed";
+      await server.admin.until<PodState>(`${pods}/${name}`, isDone, 120_000);
+      await server.admin.remove(`${pods}/${name}`);
+    }
+  };
+  const replace = async (): Promise<void> => {
+    try {
+      for (let round = 0; round < upgrades; round += 1) {
+        const seen = names.length;
+        await node.replaceAgent(builds[round % builds.length] ?? "");
+        await expect.poll(() => names.length, { timeout: 120_000 }).toBeGreaterThan(seen + 1);
+      }
+    } finally {
+      isOver = true;
+    }
+  };
+  await Promise.all([replace(), startAndEnd(), startAndEnd(), startAndEnd()]);
+  expect(names.length).toBeGreaterThanOrEqual(2 * upgrades);
+  const { items } = await server.admin.get<Events>("/api/v1/namespaces/default/events");
+  const complaints = items.filter(
+    ({ type, involvedObject, reason }) =>
+      involvedObject.name.startsWith("short-") && type === "Warning" && reason !== "MissingClusterDNS",
+  );
+  expect(complaints).toEqual([]);
+  interface Backups {
+    readonly items: readonly { readonly spec: { readonly pod: string }; readonly status?: Aeon["status"] }[];
+  }
+  const stored = ({ items: all }: Backups): ReadonlySet<string> =>
+    new Set(all.filter(({ status }) => status?.phase === "Stored").map(({ spec }) => spec.pod));
+  await server.admin.until<Backups>(
+    `${group}/rootfsbackups`,
+    (list) => names.every((name) => stored(list).has(name)),
+    120_000,
+  );
 });
 
 test("Two pods of one workload have chains of their own", async () => {

@@ -78,8 +78,22 @@ export const deployment = (name: string) => ({
   },
 });
 
-/** A pod that may ask the agent, with a token for it. */
-export const servicePod = (name: string, nodeName: string) => ({
+/** A pod whose container writes its name and ends. */
+export const shortPod = (name: string, nodeName: string) => ({
+  metadata: { name, labels: { app: "short" } },
+  spec: {
+    nodeName,
+    restartPolicy: "Never",
+    containers: [{ ...busybox, command: ["sh", "-c", `echo ${name} > /root/name`] }],
+  },
+});
+
+/** A pod that may ask the agent, with a token for it. `image` and `runtimeClassName` differ where they are named. */
+export const servicePod = (
+  name: string,
+  nodeName: string,
+  { image = busybox.image, ...more }: { readonly image?: string; readonly runtimeClassName?: string } = {},
+) => ({
   metadata: {
     name,
     labels: { "backup.container.io/enabled": "true" },
@@ -87,8 +101,11 @@ export const servicePod = (name: string, nodeName: string) => ({
   },
   spec: {
     nodeName,
+    ...more,
     terminationGracePeriodSeconds: 1,
-    containers: [{ ...busybox, volumeMounts: [{ name: "token", mountPath: "/var/run/secrets/aeon" }] }],
+    containers: [
+      { ...busybox, image, volumeMounts: [{ name: "token", mountPath: "/var/run/secrets/aeon" }] },
+    ],
     volumes: [
       {
         name: "token",

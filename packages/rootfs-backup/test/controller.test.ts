@@ -490,6 +490,22 @@ test("backups of a node that is lost are marked, or shown as stored where the st
       `${backupsPath}/${name}`,
       (object) => object.status?.["phase"] === phase,
     );
+  // Asked for while nobody is there to take it.
+  await server.admin.create(podsPath, {
+    metadata: { name: "stranded" },
+    spec: {
+      nodeName: "n3",
+      automountServiceAccountToken: false,
+      containers: [{ name: "main", image: "none" }],
+    },
+  });
+  await server.admin.create(backupsPath, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackup",
+    metadata: { name: "unheeded" },
+    spec: { pod: "stranded", container: "main" },
+  });
+  expect((await phaseOf("unheeded", "Pending")).status?.["reason"]).toContain("n3 is not heard of");
   const lost = await phaseOf("unfinished", "NodeLost");
   expect(lost.status?.["reason"]).toContain("n3 is not heard of");
   expect((await phaseOf("finished", "Stored")).status?.["digest"]).toBe(status?.["digest"]);
@@ -505,6 +521,9 @@ test("backups of a node that is lost are marked, or shown as stored where the st
     (object) => object.status?.["phase"] !== "NodeLost",
   );
   expect(back.status?.["reason"]).toBeUndefined();
+  // Its agent heeds what was asked for meanwhile.
+  expect((await phaseOf("unheeded", "Failed")).status?.["reason"]).toContain("no running container main");
+  await server.admin.request("DELETE", `${podsPath}/stranded?gracePeriodSeconds=0`);
   expect(returned.failure).toBeUndefined();
   await lease[Symbol.asyncDispose]();
 });

@@ -30,7 +30,16 @@ export const agentRecipe = ({ agent, aeonctl, node, parts }: AgentPrograms): Deb
     "mount",
     "util-linux",
   ],
-  pruned: [...unusedFiles, "usr/share/i18n", "usr/share/bug", "var/cache", "var/log"],
+  pruned: [
+    ...unusedFiles,
+    "usr/share/i18n",
+    "usr/share/bug",
+    "var/cache",
+    "var/log",
+    // Written by whatever ran from the bundle, and different each time.
+    join(home, "agent/compile-cache"),
+    join(home, "aeonctl/compile-cache"),
+  ],
   links: { "usr/bin/sh": "dash", "var/run": "/run" },
   files: {
     "etc/passwd":

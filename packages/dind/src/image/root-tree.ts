@@ -51,6 +51,8 @@ export async function buildRootTree({ root, recipe, packages, sbom, signal }: Tr
   for (const { file } of [...base, ...packages.filter((entry) => !base.includes(entry))])
     await runProgram("dpkg-deb", ["--extract", file, root], signal && { signal });
   await mergeUsr(root);
+  for (const [path, source] of Object.entries(recipe.copies ?? {}))
+    await cp(source, join(root, path), { recursive: true });
   for (const path of recipe.pruned) await rm(join(root, path), { recursive: true, force: true });
   await pruneDocs(join(root, "usr/share/doc"));
   for (const [path, target] of Object.entries(recipe.links)) {
@@ -58,8 +60,6 @@ export async function buildRootTree({ root, recipe, packages, sbom, signal }: Tr
     await mkdir(dirname(join(root, path)), { recursive: true });
     await symlink(target, join(root, path));
   }
-  for (const [path, source] of Object.entries(recipe.copies ?? {}))
-    await cp(source, join(root, path), { recursive: true });
   const written = {
     ...recipe.files,
     ...recipe.programs,

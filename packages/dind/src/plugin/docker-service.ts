@@ -20,13 +20,16 @@ export function mainOf(
     entry.pod?.container === name || entry.containerId === name;
   const only = containers.length === 1 ? containers[0] : undefined;
   const found = name === undefined ? (container ?? only) : containers.find(isMeant);
-  if (found?.containerId === undefined)
-    throw errors.DIND_NOT_FOUND(
-      name === undefined
-        ? "the pod has several containers; name one with the parameter container"
-        : `the pod has no container ${name}`,
-    );
+  if (found?.containerId === undefined) throw errors.DIND_NOT_FOUND(whyNone(containers, name));
   return { namespace: found.namespace, id: found.containerId };
+}
+
+function whyNone(containers: ContainerCaller["containers"], name: string | undefined): string {
+  if (containers.length === 0)
+    return "aeon knows no container of the pod: only those with its snapshotter (runtimeClassName: aeon) are looked after";
+  return name === undefined
+    ? "the pod has several containers; name one with the parameter container"
+    : `the pod has no container ${name}`;
 }
 
 const stateOf = (status: DindStatus) =>

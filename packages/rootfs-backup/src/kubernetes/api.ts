@@ -78,6 +78,7 @@ export const parsePolicy = parserOf(policySchema);
 export const podSchema = v.object({
   metadata: metadataSchema,
   spec: v.object({
+    nodeName: text,
     containers: v.array(v.object({ name: v.string() })),
     terminationGracePeriodSeconds: v.optional(v.number()),
   }),

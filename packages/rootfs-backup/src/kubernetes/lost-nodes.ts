@@ -8,7 +8,10 @@ import {
   apiVersion,
   backupObjectSchema,
   backupPath,
+  labelValue,
   nodeLabel,
+  parsePod,
+  podPath,
   restoreObjectSchema,
   restorePath,
   type BackupObject,
@@ -113,12 +116,30 @@ export class LostNodes implements AsyncDisposable {
         // One that cannot be judged, as its store does not answer, must not hide the others; the next look tries again.
         log.warn({ backup: name, error: errorMessage(error) }, "backup of a lost node is not judged yet");
       }
+    await this.#unheeded(node);
     const restores = await kubernetes.get(`${allRestores}?${query}`, parseRestores, signal);
     for (const { metadata, status } of restores?.items ?? []) {
       if (status?.phase === "Restored" || status?.phase === "Failed") continue;
       // Whichever node gets the next pod of that name takes it over.
       const path = restorePath(metadata.namespace ?? "", metadata.name);
       await kubernetes.merge(path, { metadata: { labels: { [nodeLabel]: null } } }, signal);
+    }
+  }
+
+  /** Says of backups that people ask for, of pods on the node, what they wait for; the node's agent heeds them later. */
+  async #unheeded(node: string): Promise<void> {
+    const { kubernetes } = this.#options;
+    const { signal } = this.#life;
+    const query = new URLSearchParams({ labelSelector: `!${nodeLabel}` }).toString();
+    const asked = await kubernetes.get(`${allBackups}?${query}`, parseBackups, signal);
+    for (const { metadata, spec, status: known } of asked?.items ?? []) {
+      if (known?.phase !== undefined) continue;
+      const { namespace = "", name } = metadata;
+      const pod = await kubernetes.get(podPath(namespace, spec.pod), parsePod, signal);
+      if (labelValue(pod?.spec.nodeName ?? "") !== node) continue;
+      const reason = `node ${pod?.spec.nodeName} is not heard of; its agent takes the backup when it comes back`;
+      const status = { phase: "Pending", reason };
+      await showStatus(kubernetes, { namespace, name, status, manager: lostManager }, signal);
     }
   }
 

@@ -11,6 +11,7 @@ import {
   type BackupObject,
   type Pod,
 } from "./api.ts";
+import { takeBack } from "./lost-nodes.ts";
 
 export interface RequestsOptions {
   readonly kubernetes: Kubernetes;
@@ -79,6 +80,7 @@ export class Requests {
     };
     if (object.metadata.labels?.[nodeLabel] === undefined)
       await kubernetes.merge(path, { metadata: { labels } }, signal);
+    if (object.status?.phase === "Pending") await this.#takeOver(object, path);
     try {
       const status = pod.status?.containerStatuses.find((each) => each.name === object.spec.container);
       const id = status?.containerID?.replace(/^containerd:\/\//, "");
@@ -105,13 +107,21 @@ export class Requests {
     }
   }
 
-  async #refuse(path: string, name: string, why: string): Promise<void> {
+  /** Others said what it waits for while they took this node for lost. A status that is left empty is refused. */
+  async #takeOver(object: BackupObject, path: string): Promise<void> {
     const { kubernetes, signal } = this.#options;
-    const status = { phase: "Failed", node: kubernetes.nodeName, reason: why.slice(0, 4096) };
-    await kubernetes.apply(
-      { path: `${path}/status`, object: { ...head, metadata: { name }, status } },
-      parseAny,
-      signal,
-    );
+    await this.#show(path, object.metadata.name, { phase: "Pending", node: kubernetes.nodeName });
+    await takeBack(kubernetes, object, signal);
+  }
+
+  #refuse(path: string, name: string, why: string): Promise<void> {
+    const { nodeName } = this.#options.kubernetes;
+    return this.#show(path, name, { phase: "Failed", node: nodeName, reason: why.slice(0, 4096) });
+  }
+
+  async #show(path: string, name: string, status: object): Promise<void> {
+    const { kubernetes, signal } = this.#options;
+    const object = { ...head, metadata: { name }, status };
+    await kubernetes.apply({ path: `${path}/status`, object }, parseAny, signal);
   }
 }

@@ -19,9 +19,11 @@ export class NodeAgent {
   readonly #options: NodeAgentOptions;
   readonly #folder: string;
   readonly #namespace: NodeNamespace;
+  #program: string;
   #daemon: Daemon | undefined;
 
   constructor(options: NodeAgentOptions, folder: string, namespace: NodeNamespace) {
+    this.#program = options.agent;
     this.#options = options;
     this.#folder = folder;
     this.#namespace = namespace;
@@ -44,7 +46,9 @@ export class NodeAgent {
     return this.#daemon?.running ? this.#daemon.pid : undefined;
   }
 
-  async start(): Promise<void> {
+  /** `program`: the agent's from now on. */
+  async start(program?: string): Promise<void> {
+    this.#program = program ?? this.#program;
     const { paths } = this;
     await mkdir(paths.root, { recursive: true, mode: 0o711 });
     await mkdir(paths.state, { recursive: true, mode: 0o711 });
@@ -52,7 +56,7 @@ export class NodeAgent {
     const [enter = "", ...entering] = this.#namespace.enter;
     const daemon = await Daemon.start({
       program: enter,
-      args: [...entering, process.execPath, this.#options.agent, "agent", "--config", paths.config],
+      args: [...entering, process.execPath, this.#program, "agent", "--config", paths.config],
       cwd: this.#folder,
       env: { NODE_OPTIONS: undefined, VITEST: undefined },
       log: paths.log,

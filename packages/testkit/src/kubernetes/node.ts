@@ -35,6 +35,8 @@ export interface ClusterNode extends AsyncDisposable {
   readonly agentPid: number | undefined;
   startAgent(): Promise<void>;
   killAgent(): Promise<void>;
+  /** Ends the agent in order and starts another build of it, as an upgrade does. */
+  replaceAgent(program: string): Promise<void>;
   /** The end of what the agent wrote. */
   agentLog(): Promise<string>;
   /** Everything of the node dies at once, as when its power fails; it stays dead. */
@@ -80,6 +82,10 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     },
     startAgent: () => agent.start(),
     killAgent: () => agent.end("SIGKILL"),
+    async replaceAgent(program) {
+      await agent.end("SIGTERM");
+      await agent.start(program);
+    },
     agentLog: () => agent.logTail(),
     async kill() {
       await Promise.all([kubelet.kill(), agent.end("SIGKILL"), containerd.kill()]);
