@@ -34,7 +34,7 @@ const deploy = join(import.meta.dirname, "../../deploy");
 
 /** What the manifests give an agent: its definitions and an account with its rights. Answers the account's kubeconfig. */
 async function installAgents(server: ControlPlane): Promise<string> {
-  const base = ["namespace", "service-account", "roles"].flatMap((name) => [
+  const base = ["namespace", "service-account", "roles", "runtime-class"].flatMap((name) => [
     "-f",
     join(deploy, `kustomize/base/${name}.yaml`),
   ]);

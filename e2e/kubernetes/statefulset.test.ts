@@ -258,6 +258,8 @@ interface Events {
 
 const upgrades = 5;
 
+const hasEnded = ({ status }: PodState): boolean => status.phase === "Succeeded" || status.phase === "Failed";
+
 test("The agent is replaced by another build again and again while containers start and end: no start fails, nothing is lost", async () => {
   const { server, programs } = cluster;
   const [node] = nodes;
@@ -266,15 +268,13 @@ test("The agent is replaced by another build again and again while containers st
   await cp(dirname(programs.agent), next, { recursive: true });
   const builds = [join(next, "aeon.js"), programs.agent];
   const names: string[] = [];
-  let isOver = false;
+  const over = new AbortController();
   const startAndEnd = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const name = `short-${names.length}`;
       names.push(name);
       await server.admin.create(pods, shortPod(name, node.name));
-      const isDone = ({ status }: PodState): boolean =>
-        status.phase === "Succeeded" || status.phase === "Failed";
-      await server.admin.until<PodState>(`${pods}/${name}`, isDone, 120_000);
+      await server.admin.until<PodState>(`${pods}/${name}`, hasEnded, 120_000);
       await server.admin.remove(`${pods}/${name}`);
     }
   };
@@ -286,7 +286,7 @@ test("The agent is replaced by another build again and again while containers st
         await expect.poll(() => names.length, { timeout: 120_000 }).toBeGreaterThan(seen + 1);
       }
     } finally {
-      isOver = true;
+      over.abort(new Error("all upgrades are done"));
     }
   };
   await Promise.all([replace(), startAndEnd(), startAndEnd(), startAndEnd()]);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Task } from "@aeon/containerd";
 import { writeDaemonFiles, daemonFlags } from "../../../packages/dind/src/controller/daemon-files.ts";
-import { dindSpec } from "../../../packages/dind/src/controller/dind-spec.ts";
+import { deviceRulesOf, dindSpec } from "../../../packages/dind/src/controller/dind-spec.ts";
 import { readMainProcess } from "../../../packages/dind/src/controller/main-process.ts";
 import { ping } from "../../../packages/dind/src/controller/ping.ts";
 import { placesOf, type Places } from "../../../packages/dind/src/controller/places.ts";
@@ -82,6 +82,7 @@ async function startAlone(
     mainSpec: undefined,
     args: daemonFlags(defaultSettings),
     env: [],
+    deviceRules: deviceRulesOf(undefined),
   });
   const container = await setup.client.createContainer(places.container, { image: dindImage, spec });
   const task: Task = await container.newTask();

@@ -32,7 +32,10 @@ export function addDindImage(group: Command, streams: CliStreams): void {
       "--suite <suite>",
       "Debian release to take packages from; one whose Docker has the fixes when absent",
     )
-    .option("--archives <folder>", "take the .deb files in this folder, which is filled where it does not exist")
+    .option(
+      "--archives <folder>",
+      "take the .deb files in this folder, which is filled where it does not exist",
+    )
     .option("--sbom <file>", "also write the bill of materials (SPDX) to this file")
     .option("--epoch <seconds>", "time of everything in the image, since 1970", seconds, 0)
     .action(async ({ file, sbom, epoch, ...options }: BuildOptions, self: Command) => {

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 
 interface BuildFlags {
   readonly file: string;
@@ -28,8 +28,13 @@ export function addImage(program: Command): void {
     .description("build the image that the DaemonSet runs; the same inputs give the same digest")
     .requiredOption("-f, --file <file>", "archive to write (an OCI image layout as tar)")
     .option("--name <name>", "name of the image", "localhost/aeon:latest")
-    .option("--agent <folder>", "bundled agent", ownFolder)
-    .option("--aeonctl <folder>", "bundled aeonctl", join(ownFolder, "../../../aeonctl/dist/bin"))
+    .addOption(new Option("--agent <folder>", "bundled agent").default(ownFolder, "the one that runs"))
+    .addOption(
+      new Option("--aeonctl <folder>", "bundled aeonctl").default(
+        join(ownFolder, "../../../aeonctl/dist/bin"),
+        "the one beside it in the workspace",
+      ),
+    )
     .option("--suite <suite>", "Debian release to take packages from", "trixie")
     .option(
       "--archives <folder>",

@@ -50,10 +50,18 @@ export interface DindSpecRequest {
   /** Arguments of the image's first program, which become dockerd's. */
   readonly args: readonly string[];
   readonly env: readonly string[];
+  /** Access to devices, from {@link deviceRulesOf}. */
+  readonly deviceRules: readonly SpecDeviceRule[];
 }
 
+/** What D's containers may do with devices; M's own devices are among them. */
+export const deviceRulesOf = (mainSpec: RuntimeSpec | undefined): readonly SpecDeviceRule[] => [
+  ...deviceRules,
+  ...(mainSpec?.linux?.devices ?? []).map(ruleOf),
+];
+
 /** The DinD container's configuration: M's network, everything else its own, the least that dockerd runs with. */
-export function dindSpec({ places, main, mainSpec, args, env }: DindSpecRequest): RuntimeSpec {
+export function dindSpec({ places, main, mainSpec, args, env, ...request }: DindSpecRequest): RuntimeSpec {
   const held = availableCapabilities();
   return {
     ociVersion: "1.0.2",
@@ -79,7 +87,7 @@ export function dindSpec({ places, main, mainSpec, args, env }: DindSpecRequest)
       ],
       cgroupsPath: `${main.cgroup === "/" ? "" : main.cgroup}/${places.container}`,
       devices: [...(mainSpec?.linux?.devices ?? [])],
-      resources: { devices: [...deviceRules, ...(mainSpec?.linux?.devices ?? []).map(ruleOf)] },
+      resources: { devices: [...request.deviceRules] },
       rootfsPropagation: "private",
       maskedPaths: [
         "/proc/kcore",

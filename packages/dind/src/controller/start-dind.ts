@@ -8,7 +8,8 @@ import { inNamespaces } from "../system/namespace-thread.ts";
 import { daemonFlags, writeDaemonFiles } from "./daemon-files.ts";
 import { mountDataDisk } from "./data-disk.ts";
 import type { DindSettings } from "./dind-settings.ts";
-import { dindSpec } from "./dind-spec.ts";
+import { allowedBelow } from "./device-cgroup.ts";
+import { deviceRulesOf, dindSpec } from "./dind-spec.ts";
 import { FilterControl } from "./filter-control.ts";
 import type { FilterStart } from "./filter-keeper.ts";
 import { mainMountsCopy } from "./main-mounts.ts";
@@ -66,9 +67,10 @@ async function allDone<T extends readonly Promise<unknown>[]>(
   return Promise.all(work);
 }
 
-function createDind(request: StartRequest, image: Image): Promise<Container> {
+async function createDind(request: StartRequest, image: Image): Promise<Container> {
   const { client, main, process, mainSpec, places, settings, snapshotter, signal, env } = request;
-  const spec = dindSpec({ places, main: process, mainSpec, args: daemonFlags(settings), env });
+  const deviceRules = await allowedBelow(process.pid, deviceRulesOf(mainSpec));
+  const spec = dindSpec({ places, main: process, mainSpec, args: daemonFlags(settings), env, deviceRules });
   const labels = { [dindLabels.main]: main.id, [dindLabels.key]: places.key };
   return client.createContainer(places.container, { image, spec, snapshotter, labels }, { signal });
 }

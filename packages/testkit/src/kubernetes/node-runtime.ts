@@ -51,8 +51,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<PrivateCont
     }),
   );
   const line = options.containerd ?? "1.7";
+  const binaries = await findContainerd({ line, cache: testCache });
   return startContainerd({
-    binaries: await findContainerd({ line, cache: testCache }),
+    binaries,
     folder: join(folder, "c"),
     enter: namespace.enter,
     proxySnapshotters:
@@ -64,6 +65,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<PrivateCont
       sandboxImage: pauseImageName,
       cniBin: await cniPlugins(),
       cniConfig,
+      // The runtime class's, which is nothing else where all pods have the snapshotter.
+      ...(snapshotter === "aeon" && { handlers: { aeon: binaries.runc } }),
     },
     ...(nri !== undefined && { nri }),
   });
