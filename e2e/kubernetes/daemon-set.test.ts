@@ -18,9 +18,14 @@ const daemonSet = "/apis/apps/v1/namespaces/aeon-system/daemonsets/aeon-agent";
 beforeAll(async () => {
   cluster = await startCluster();
   const main = join(cluster.server.folder, "main.tar");
-  dockerImage = await dockerClientImage(main);
-  const agents = [await agentImage(cluster, "latest", 0), await agentImage(cluster, "next", 1)];
-  node = await cluster.addPlainNode("node-a", { images: [...agents, main, await dindArchive()] });
+  const [image, dind, ...agents] = await Promise.all([
+    dockerClientImage(main),
+    dindArchive(),
+    agentImage(cluster, "latest", 0),
+    agentImage(cluster, "next", 1),
+  ]);
+  dockerImage = image;
+  node = await cluster.addPlainNode("node-a", { images: [...agents, main, dind] });
 });
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();

@@ -2,8 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { errnoOf } from "@aeon/core";
 import type { SpecDeviceRule } from "@aeon/oci";
 
-/** As the host sees them, wherever this process runs. */
-const hierarchy = "/proc/1/root/sys/fs/cgroup/devices";
+const hierarchy = "/sys/fs/cgroup/devices";
 /** Docker gives it to all of its containers; containers of CRI lack it. */
 const consoleRule = "c 5:1 rwm";
 
