@@ -2,6 +2,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { errnoOf } from "@aeon/core";
 import { ImageLayout, machineArchitecture, mediaTypes, packLayout, type Digest } from "@aeon/oci";
 import { runProgram } from "../system/run-program.ts";
 import { fetchDebianArchives } from "./debian-archives.ts";
@@ -89,7 +90,10 @@ async function download(recipe: DebianImageRecipe, archives: string, signal?: Ab
   try {
     const request = { suite: recipe.suite, packages: recipe.packages, folder };
     await fetchDebianArchives({ ...request, ...(signal && { signal }) });
-    await rename(folder, archives);
+    await rename(folder, archives).catch((error: unknown) => {
+      // Another build was first, with the same.
+      if (!["ENOTEMPTY", "EEXIST"].includes(errnoOf(error) ?? "")) throw error;
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

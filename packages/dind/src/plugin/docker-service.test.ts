@@ -74,6 +74,7 @@ test("one of several is named, and only its own can be", async () => {
   await ask(service, "stop", [one, two], { container: "second" });
   expect(service.calls).toEqual(["stop k8s.io/b"]);
   await expect(ask(service, "stop", [one, two])).rejects.toThrow(/name one/);
+  await expect(ask(service, "stop", [], {})).rejects.toThrow(/runtimeClassName: aeon/);
   await expect(ask(service, "stop", [one], { container: "second" })).rejects.toThrow(/no container second/);
   expect(service.calls).toHaveLength(1);
 });
