@@ -66,7 +66,14 @@ test("backup's worker process starts from the folder", async () => {
   expect(await json(worker.stdout)).toEqual({ bytes: expect.any(Number) });
 });
 
-test("it holds no file that is not needed, and the compiled code of those that ran", () => {
+test("it holds programs, what they consist of, and the compiled code of those that ran", () => {
   const others = readdirSync(bundle).filter((name) => !/\.c?js$/.test(name));
-  expect(others.toSorted()).toEqual(["compile-cache", `koffi-${process.arch}.node`, "package.json"]);
+  expect(others.toSorted()).toEqual([
+    "aeon.packages.json",
+    "compile-cache",
+    "dind-filter.packages.json",
+    `koffi-${process.arch}.node`,
+    "package.json",
+    "pod-cli.packages.json",
+  ]);
 });
