@@ -46,10 +46,11 @@ const settingsOf = ({ deadline }: Limits): GrpcCallOptions => (deadline === unde
 const metadataFor = (method: Method, limits: Limits) =>
   metadataOf({ ...method.defaults, ...limits.metadata });
 
-/** Cancels the call when the signal fires; returns how to stop listening. */
+/** Cancels the call when the signal fires or has fired; returns how to stop listening. */
 function cancelOn(signal: AbortSignal | undefined, call: Cancelable): () => void {
   if (signal === undefined) return () => {};
   const cancel = () => call.cancel();
+  if (signal.aborted) cancel();
   signal.addEventListener("abort", cancel, { once: true });
   return () => signal.removeEventListener("abort", cancel);
 }

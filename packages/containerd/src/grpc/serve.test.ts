@@ -300,6 +300,14 @@ test("no server: unavailable; a server that comes back is found by the first cal
   await waiting;
 });
 
+test("a call whose signal fires right after its start is canceled", async () => {
+  await serve({ cleanup: () => new Promise(() => {}) });
+  const abort = new AbortController();
+  const call = failure(client().cleanup({}, { signal: abort.signal }));
+  abort.abort();
+  expect(await call).toMatchObject({ code: "canceled" });
+});
+
 test("the wait for a server that is gone ends with the signal and the deadline", async () => {
   const api = client();
   await failure(api.cleanup({}));
