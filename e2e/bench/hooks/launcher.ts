@@ -4,7 +4,7 @@ import { run } from "@aeon/standalone";
 import { debianFile, temporaryFolder } from "@aeon/testkit";
 import { bundleToolkit, installToolkit } from "../../servers/hooks-toolkit.ts";
 import { besideGo } from "./go-toolkit.ts";
-import { life, timed } from "./lives.ts";
+import { cpuOfLife, life, timed } from "./lives.ts";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { median } from "../statistics.ts";
 
@@ -65,8 +65,45 @@ export async function* launcher({ signal, progress, quick }: BenchmarkContext): 
     unit: "ms",
     value: added(times.conditional, peers.conditional),
   });
+  yield* processorTime({
+    runc,
+    launcher: setups.static,
+    bundle,
+    rounds: Math.ceil(rounds / 10),
+    signal,
+    progress,
+  });
   yield* besideGo({ folder: folder.path, bundle, runc, launcher: setups.static, rounds, progress, signal });
   yield* passThrough(join(folder.path, "true"), rounds);
+}
+
+interface ProcessorTimeOptions extends Pick<BenchmarkContext, "signal" | "progress"> {
+  readonly runc: string;
+  readonly launcher: string;
+  readonly bundle: Awaited<ReturnType<typeof makeBundle>>;
+  readonly rounds: number;
+}
+
+async function* processorTime(options: ProcessorTimeOptions): AsyncIterable<Row> {
+  const { runc, launcher: program, bundle, rounds, signal, progress } = options;
+  const state = join(bundle.hooked, "state");
+  const spec = join(bundle.hooked, "own.json");
+  await writeFile(spec, bundle.spec);
+  const own: number[] = [];
+  const peer: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    signal.throwIfAborted();
+    progress(`CPU time of lives, round ${round + 1} of ${rounds}`);
+    peer.push(await cpuOfLife([runc, state, bundle.plain, join(bundle.hooked, "config.json")]));
+    own.push(await cpuOfLife([program, state, bundle.plain, spec]));
+  }
+  await writeFile(join(bundle.plain, "config.json"), bundle.spec);
+  yield row({
+    name: "CPU of a life with an unconditional hook, added to the same hook in the spec",
+    unit: "ms",
+    value: added(own, peer),
+    goal: { of: "value", atMost: 7 },
+  });
 }
 
 /** A program that does nothing in the place of runc leaves the launcher's own time. */
