@@ -7,8 +7,8 @@ import { agentPaths, shippedPrograms, startAgent } from "./servers/agent.ts";
 
 /** `npm run soak -- hooks` asks for 10 000. */
 const creates = Math.max(1000, Number(process.env["AEON_HOOKS_CREATES"] ?? 0));
-/** Until then the agent's code, caches and heap find their size. */
-const warmUp = 600;
+/** Until then the agent's code, caches and heap find their size; V8's old generation takes longest. */
+const warmUp = Math.max(600, creates * 0.4);
 const mostGrowth = 16_000_000;
 
 test(

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "..");
 const soaks = {
   hooks: {
     env: { AEON_HOOKS_KILLS: "1000", AEON_HOOKS_CREATES: "10000" },
-    args: ["kills.test.ts", "hooks-runtime/test/many.test.ts", "e2e/hooks-many.test.ts"],
+    args: ["test/kills.test.ts", "test/many.test.ts", "hooks-many.test.ts"],
   },
 };
 

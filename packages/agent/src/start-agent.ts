@@ -33,6 +33,7 @@ import { httpPlugin } from "./plugins/http-plugin.ts";
 import { linuxPlugin } from "./plugins/linux-plugin.ts";
 import { pendingKeys } from "./pending-keys.ts";
 import { createNotifier } from "./systemd/notifier.ts";
+import { keepYoungGeneration } from "./v8-settings.ts";
 
 export interface StartAgentOptions {
   /** Stops the agent when aborted, as disposing does. */
@@ -155,6 +156,7 @@ class RunningAgent implements Agent {
     for (const error of configuration.failures) this.log.error({ error }, "plugin package cannot be used");
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
     this.#releaseLater();
+    keepYoungGeneration();
     notifier.ready(this.#summary());
     this.log.info({ pid: process.pid, ms: Math.round(performance.now()) }, "agent is ready");
   }
