@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dindArchive, dockerClientImage } from "../packages/dind/test/docker-images.ts";
@@ -61,4 +62,20 @@ test("a container that does not run, or has no Docker, is named", async () => {
   const { code, stderr } = await aeon.aeonctl("dind", "status", "nobody");
   expect(code).not.toBe(0);
   expect(stderr).toContain("nobody");
+});
+
+test("the README's Docker in a container does what it says", { timeout: 240_000 }, async () => {
+  const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
+  const section = /^## Docker in a container\n(.*?)^## /ms.exec(readme)?.[1] ?? "";
+  const [image = "", use = ""] = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block);
+  expect(image).toContain('aeonctl dind image import "$PWD/dind.tar"');
+  expect(use).toMatch(/^ctr images pull docker\.io\/library\/docker:cli$/m);
+  // Built and pulled before the tests, since no registry of images is asked by them.
+  await ok("image", `aeonctl dind image import ${await dindArchive()}`);
+  const here = use
+    .replace(/^ctr images pull .*\n/m, "")
+    .replaceAll("docker.io/library/docker:cli", "localhost/main:latest");
+  expect(await ok("commands", `set -euo pipefail\n${here}`)).toMatch(/^group\n(?:.*\n)*passwd\n/m);
+  await ok("end", "ctr tasks delete --force work && ctr containers delete work");
+  await expect.poll(() => state("work"), { timeout: 30_000, interval: 200 }).toBeUndefined();
 });
