@@ -3,7 +3,7 @@ import type { Backup } from "./backup.ts";
 import type { CaptureCall, CaptureRequest } from "./capture/live-capturer.ts";
 import type { DrainCall, DrainSummary } from "./capture/drain.ts";
 import type { PhaseChange } from "./queue/phases.ts";
-import type { RemoveOptions } from "./store/backup-store.ts";
+import type { RemoveOptions } from "./store/remove-backup.ts";
 import type { ChainKey } from "./store/chain.ts";
 import type { RetentionRules } from "./store/retention.ts";
 import type { Restore } from "./records/restore-records.ts";

@@ -24,7 +24,8 @@ import type { ChainKey } from "./store/chain.ts";
 import { inUse } from "./store/holds.ts";
 import { within } from "./restore/within.ts";
 import type { RetentionRules } from "./store/retention.ts";
-import type { BackupStore, RemoveOptions } from "./store/backup-store.ts";
+import type { BackupStore } from "./store/backup-store.ts";
+import type { RemoveOptions } from "./store/remove-backup.ts";
 
 export interface BackupsOptions {
   readonly records: BackupRecords;

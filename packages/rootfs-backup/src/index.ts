@@ -32,14 +32,8 @@ export type {
   UploadOptions,
 } from "./objects/object-store.ts";
 export { backupStore, type BackupStoreOptions } from "./store/object-backup-store.ts";
-export type {
-  BackupStore,
-  ListFilter,
-  Pin,
-  StoredBackup,
-  SweepReport,
-  Verification,
-} from "./store/backup-store.ts";
+export type { BackupStore, Pin, StoredBackup, SweepReport, Verification } from "./store/backup-store.ts";
+export type { ListFilter } from "./store/list-refs.ts";
 export { chainOf } from "./store/chain-of.ts";
 export type { ChainKey } from "./store/chain.ts";
 export type { BackupRef } from "./store/backup-ref.ts";

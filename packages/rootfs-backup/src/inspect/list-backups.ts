@@ -1,6 +1,7 @@
 import { errors } from "../errors.ts";
 import type { BackupRef } from "../store/backup-ref.ts";
-import type { BackupStore, ListFilter, Pin } from "../store/backup-store.ts";
+import type { BackupStore, Pin } from "../store/backup-store.ts";
+import type { ListFilter } from "../store/list-refs.ts";
 import { chainName } from "../store/chain.ts";
 
 /** A backup in a list. */

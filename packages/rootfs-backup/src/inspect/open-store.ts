@@ -8,7 +8,7 @@ import { backupConfig } from "../config.ts";
 import { errors } from "../errors.ts";
 import { openObjects } from "../objects/open-objects.ts";
 import { posixObjects } from "../objects/posix/posix-objects.ts";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { BackupStore } from "../store/backup-store.ts";
 import type { RetentionRules } from "../store/retention.ts";
 import { retentionRules } from "../store/retention-rules.ts";

@@ -1,5 +1,5 @@
 import type { Backup, BackupPhase } from "../backup.ts";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { ObjectPhase } from "./api.ts";
 
 const phaseNames: Readonly<Record<BackupPhase, ObjectPhase>> = {

@@ -1,7 +1,7 @@
 import { backupId, errorMessage, isAeonError, type BackupId, type Logger } from "@aeon/core";
 import { parseAny, parserOf, type Kubernetes } from "@aeon/kube";
 import * as v from "valibot";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { Choice } from "../records/choice-records.ts";
 import type { Starts } from "../restore/choices.ts";
 import { chainOf } from "../store/chain-of.ts";

@@ -3,7 +3,7 @@ import type { BackupRecord } from "../records/backup-record.ts";
 import type { BackupRecords } from "../records/backup-records.ts";
 import type { BackupDraft, StoredLayer } from "../store/backup-document.ts";
 import { chainOf } from "../store/chain-of.ts";
-import type { Packed } from "../worker/archive-worker.ts";
+import type { Packed } from "../worker/job.ts";
 
 /** An archive with nothing in it but its root. */
 const emptyEntries = 1;

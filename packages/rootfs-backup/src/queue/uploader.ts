@@ -9,7 +9,7 @@ import type { BackupRecords } from "../records/backup-records.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import type { BackupStore, StoredBackup, Verification } from "../store/backup-store.ts";
 import { chainOf } from "../store/chain-of.ts";
-import type { Packed } from "../worker/archive-worker.ts";
+import type { Packed } from "../worker/job.ts";
 import type { Archiver } from "./archiver.ts";
 import { draftOf, isEmpty, layersBelow } from "./draft.ts";
 import type { Phases } from "./phases.ts";

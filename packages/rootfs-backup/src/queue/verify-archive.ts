@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { errnoOf, linux } from "@aeon/core";
 import type { BlobDescriptor, LayerFiles } from "../archive/blob-descriptor.ts";
-import type { Packed } from "../worker/archive-worker.ts";
+import type { Packed } from "../worker/job.ts";
 
 /** Bytes read at a time. */
 const sliceSize = 4 * 1024 * 1024;

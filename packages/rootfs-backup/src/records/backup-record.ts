@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { consistencySchema, triggerSchema, type Consistency, type Trigger } from "../capture/trigger.ts";
 import type { IdMaps } from "../archive/id-map.ts";
 import type { OverlayNamespace } from "../archive/overlay-xattrs.ts";
+import { present } from "../present.ts";
 import {
   idMapsSchema,
   identitySchema,
@@ -10,8 +11,7 @@ import {
   type BackupIdentity,
   type StoredLayer,
 } from "../store/backup-document.ts";
-import type { Packed } from "../worker/archive-worker.ts";
-import { results } from "../worker/job.ts";
+import { results, type Packed } from "../worker/job.ts";
 import { integer, optionalInteger, optionalText, text, type Row } from "./row.ts";
 
 /**
@@ -131,13 +131,4 @@ export function recordOf(row: Row): BackupRecord {
 function optionalNumber(row: Row, name: string): number | undefined {
   const value = optionalInteger(row, name);
   return value === undefined ? undefined : Number(value);
-}
-
-type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
-
-/** Leaves out what is undefined. */
-export function present<T extends object>(value: T): Present<T> {
-  const kept: Present<T> = { ...value };
-  for (const key in kept) if (kept[key] === undefined) delete kept[key];
-  return kept;
 }

@@ -1,6 +1,6 @@
 import { backupId, type BackupId, type Database, type SnapshotKey } from "@aeon/core";
 import type { Consistency } from "../capture/trigger.ts";
-import type { Packed } from "../worker/archive-worker.ts";
+import type { Packed } from "../worker/job.ts";
 import type { StoredLayer } from "../store/backup-document.ts";
 import { recordOf, type BackupRecord, type NewBackup, type Place } from "./backup-record.ts";
 import { select } from "./row.ts";

@@ -1,6 +1,6 @@
 import { backupId, type BackupId, type Database, type PodIdentity } from "@aeon/core";
 import * as v from "valibot";
-import { present } from "./backup-record.ts";
+import { present } from "../present.ts";
 import { integer, optionalText, select, text, type Row } from "./row.ts";
 
 /** Which backup the next container of a name in a pod starts with. */

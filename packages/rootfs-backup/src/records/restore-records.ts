@@ -9,7 +9,7 @@ import {
 } from "@aeon/core";
 import * as v from "valibot";
 import type { Conflicts } from "../restore/conflicts.ts";
-import { present } from "./backup-record.ts";
+import { present } from "../present.ts";
 import { integer, optionalInteger, optionalText, select, text, type Row } from "./row.ts";
 
 /** `pending`: waits for the container to start. */

@@ -1,6 +1,6 @@
 import type { BackupId } from "@aeon/core";
 import type { LayerFiles } from "../archive/blob-descriptor.ts";
-import type { LocalFile, ObjectKey, Pace } from "../objects/object-store.ts";
+import type { LocalFile, Pace } from "../objects/object-store.ts";
 import type { Expired } from "./apply-retention.ts";
 import type { BackupDocument, BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts";
 import type { BackupRef } from "./backup-ref.ts";
@@ -9,6 +9,8 @@ import type { Turn } from "./claim-turn.ts";
 import type { DoomedObject } from "./doomed.ts";
 import type { Head } from "./head.ts";
 import type { Hold, HoldRequest } from "./holds.ts";
+import type { ListFilter } from "./list-refs.ts";
+import type { RemoveOptions } from "./remove-backup.ts";
 import type { RetentionRules } from "./retention.ts";
 
 /** What a store says of a backup that it holds. */
@@ -40,29 +42,12 @@ export interface VerifyLayerOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
-/** Narrows a list; a workload needs its tenant, a container its workload. */
-export interface ListFilter {
-  readonly tenant?: string;
-  readonly workload?: string;
-  readonly container?: string;
-  /** Told of names that cannot be read, which are left out; without it the list rejects at the first. */
-  readonly onDamaged?: (key: ObjectKey, error: unknown) => void;
-}
-
 /** Why a backup must not be removed, by whatever rule. */
 export interface Pin {
   readonly backup: BackupId;
   readonly reason: string;
   /** Milliseconds since the epoch. */
   readonly pinnedAt: number;
-}
-
-export interface RemoveOptions {
-  /**
-   * Also while containers run on it: they go on, and their data stays for as long as their nodes say so, but nothing
-   * can be restored from it any more. Pinned backups stay all the same.
-   */
-  readonly force?: boolean | undefined;
 }
 
 export interface SweepOptions {

@@ -1,13 +1,21 @@
 import { errors } from "../errors.ts";
 import type { ObjectKey, ObjectStore } from "../objects/object-store.ts";
 import type { BackupRef } from "./backup-ref.ts";
-import type { ListFilter } from "./backup-store.ts";
 import { concurrently } from "./concurrently.ts";
 import { layout } from "./layout.ts";
 import { readRef, tenantFolders } from "./names.ts";
 
 /** Names read at the same time. */
 const width = 8;
+
+/** Narrows a list; a workload needs its tenant, a container its workload. */
+export interface ListFilter {
+  readonly tenant?: string;
+  readonly workload?: string;
+  readonly container?: string;
+  /** Told of names that cannot be read, which are left out; without it the list rejects at the first. */
+  readonly onDamaged?: (key: ObjectKey, error: unknown) => void;
+}
 
 /** The names of the backups that a filter admits; see BackupStore. */
 export async function* listRefs(

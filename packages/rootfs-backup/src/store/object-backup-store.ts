@@ -6,10 +6,8 @@ import type { BackupDraft, Descriptor, StoredLayer } from "./backup-document.ts"
 import type { BackupRef } from "./backup-ref.ts";
 import type {
   BackupStore,
-  ListFilter,
   Pin,
   PutLayerOptions,
-  RemoveOptions,
   StoredBackup,
   SweepOptions,
   SweepReport,
@@ -22,14 +20,14 @@ import { copyLayer } from "./copy-layer.ts";
 import { advance, type Head } from "./head.ts";
 import { readHolds, writeHold, type Hold, type HoldRequest } from "./holds.ts";
 import { layout } from "./layout.ts";
-import { listRefs } from "./list-refs.ts";
+import { listRefs, type ListFilter } from "./list-refs.ts";
 import { readHead } from "./move-head.ts";
 import { findRef, idsIn, tenantFolders } from "./names.ts";
 import { pinBackup, readPin, unpinBackup } from "./pins.ts";
 import { newestRef, publishBackup } from "./publish.ts";
 import { previewSweep } from "./preview-sweep.ts";
 import { readImage } from "./read-image.ts";
-import { assertRemovable, removeBackup } from "./remove-backup.ts";
+import { assertRemovable, removeBackup, type RemoveOptions } from "./remove-backup.ts";
 import type { RetentionRules } from "./retention.ts";
 import { sweepTenant } from "./sweep-tenant.ts";
 import { verifyStoredLayer } from "./verify-stored-layer.ts";

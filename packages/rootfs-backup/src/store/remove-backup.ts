@@ -1,7 +1,6 @@
 import type { BackupId } from "@aeon/core";
 import { errors } from "../errors.ts";
 import type { ObjectStore } from "../objects/object-store.ts";
-import type { RemoveOptions } from "./backup-store.ts";
 import type { BackupRef } from "./backup-ref.ts";
 import { withdraw } from "./head.ts";
 import { assertFree } from "./holds.ts";
@@ -10,6 +9,15 @@ import { layout } from "./layout.ts";
 import { moveHead } from "./move-head.ts";
 import { findRef } from "./names.ts";
 import { newestRef } from "./publish.ts";
+
+/** How a backup is removed. */
+export interface RemoveOptions {
+  /**
+   * Also while containers run on it: they go on, and their data stays for as long as their nodes say so, but nothing
+   * can be restored from it any more. Pinned backups stay all the same.
+   */
+  readonly force?: boolean | undefined;
+}
 
 /**
  * Removes the names of a backup: from HEAD first and its id last, so that a removal that was cut off can be

@@ -1,5 +1,5 @@
 import type { BackupConfig } from "../config.ts";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { RetentionRules } from "./retention.ts";
 
 /** The rules of the table `[backup.retention]`. */

@@ -8,15 +8,12 @@ import { errors } from "../errors.ts";
 import type { ImageRequest } from "../restore/make-image.ts";
 import type { Conflicts, ConflictsRequest } from "../restore/conflicts.ts";
 import type { VerifyInStoreRequest } from "../store/scrub/verify-in-store.ts";
-import { failureSchema, progressSchema, results, type Job } from "./job.ts";
+import { failureSchema, progressSchema, results, type Job, type Packed } from "./job.ts";
 import type { EndedProcess } from "./process-spawner.ts";
 import { ProcessThread } from "./process-thread.ts";
 
 /** The command of a worker process: the program and its arguments. */
 export type WorkerCommand = readonly [program: string, ...args: string[]];
-
-/** A packed layer and what packing it had to say. */
-export type Packed = v.InferOutput<typeof results.pack>;
 
 /** What the start of a container waits for; everything else takes what the machine has to spare. */
 const urgent: ReadonlySet<Job["job"]> = new Set(["unpack", "conflicts", "image"]);

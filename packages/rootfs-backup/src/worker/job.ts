@@ -99,6 +99,9 @@ export const results = {
   image: v.object({ bytes: count }),
   conflicts: v.object({ paths: v.array(v.string()), count }),
 } as const;
+/** A packed layer and what packing it had to say. */
+export type Packed = v.InferOutput<typeof results.pack>;
+
 /** A failed job, on standard output; `status` is a gRPC status number. */
 export const failureSchema = v.object({
   error: v.object({ status: count, reason: v.string(), message: v.string() }),
