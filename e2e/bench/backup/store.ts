@@ -22,7 +22,7 @@ interface List {
 export async function* store({ progress, quick, ...context }: BenchmarkContext): AsyncIterable<Row> {
   const { backups } = sizesOf({ progress, quick, ...context });
   progress("uploading to a bucket, and the same bytes by bare requests");
-  const upload = await measure<Upload>("upload", quick ? 40e6 : 256e6, quick ? 1 : 3);
+  const upload = await measure<Upload>("upload", quick ? 40e6 : 1e9, quick ? 1 : 3);
   yield row({
     name: "uploading an archive to a bucket, against bare requests of the same client from memory",
     unit: "MB/s",

@@ -27,10 +27,29 @@ export const partsOf = (size: number, partSize: number): readonly FilePart[] =>
     length: Math.min(partSize, size - index * partSize),
   }));
 
-/** Reads a range of a file into memory and hashes it, both on threads of libuv's pool. */
-export async function readPart(file: FileHandle, { offset, length }: ByteRange): Promise<Payload> {
-  // Memory of its own: a slice of Node's pool would keep more alive.
-  const bytes = Buffer.allocUnsafeSlow(length);
+/** Memory of parts, taken again by later ones of the upload: the kernel has to clear fresh memory page by page. */
+export class PartMemory {
+  readonly #free: Buffer[] = [];
+
+  take(length: number): Buffer {
+    const memory = this.#free.pop();
+    // Not from Node's pool, of which a slice would keep more alive.
+    return memory !== undefined && memory.length >= length ? memory : Buffer.allocUnsafeSlow(length);
+  }
+
+  /** Only once nothing reads or fills it any more. */
+  give(memory: Buffer): void {
+    this.#free.push(memory);
+  }
+}
+
+/** Reads a range of a file into `memory`, which has to be as long, and hashes it, both on threads of libuv's pool. */
+export async function readPart(
+  file: FileHandle,
+  { offset, length }: ByteRange,
+  memory: Buffer,
+): Promise<Payload> {
+  const bytes = memory.subarray(0, length);
   const sum = new linux.BackgroundSha256();
   for (let done = 0; done < length;) {
     const { bytesRead } = await file.read(bytes, done, Math.min(sliceSize, length - done), offset + done);

@@ -3,7 +3,7 @@ import { isAeonError } from "@aeon/core";
 import type { LimitFunction } from "p-limit";
 import { errors } from "../../errors.ts";
 import type { Pace } from "../object-store.ts";
-import { partsOf, partSizeFor, readPart, type FilePart } from "./file-parts.ts";
+import { PartMemory, partsOf, partSizeFor, readPart, type FilePart } from "./file-parts.ts";
 import { queryOf } from "./listing.ts";
 import { payloadOf, type S3Client } from "./s3-client.ts";
 import { answerFailure, storeError } from "./s3-failure.ts";
@@ -62,9 +62,10 @@ async function uploadWhole(
   file: FileHandle,
   { client, slots, key, size, signal, pace }: FileUpload,
 ): Promise<void> {
-  await slots(async () =>
-    putPayload(client, key, await readPart(file, { offset: 0, length: size }), signal, pace),
-  );
+  await slots(async () => {
+    const payload = await readPart(file, { offset: 0, length: size }, Buffer.allocUnsafeSlow(size));
+    await putPayload(client, key, payload, signal, pace);
+  });
 }
 
 async function uploadParts(file: FileHandle, options: FileUpload): Promise<void> {
@@ -167,16 +168,20 @@ async function sendAll(
 ): Promise<void> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
+  const memories = new PartMemory();
   const send = async (part: FilePart): Promise<void> => {
     either.throwIfAborted();
     const query = queryOf({ partNumber: String(part.number), uploadId });
-    const payload = await readPart(file, part);
+    const memory = memories.take(part.length);
+    const payload = await readPart(file, part, memory);
     const etag = await client.send(
       `cannot store part ${part.number} of ${key}`,
       { method: "PUT", key, query, payload, expect: [200], ...(pace !== undefined && { pace }) },
       either,
       ({ headers }) => versionOf(headers),
     );
+    // Of a part that failed, the connection may still hold it.
+    memories.give(memory);
     finish(part, etag);
   };
   const sent = parts.map((part) =>
