@@ -70,8 +70,9 @@ const clientOf = (
     log: silentLogger,
   });
 
-const controllerOf = (kubernetes: KubeClient): Controller =>
+const controllerOf = (kubernetes: KubeClient, more: { readonly predecessorMs?: number } = {}): Controller =>
   new Controller({
+    ...more,
     kubernetes,
     backups: node.backups,
     ends: needed(podEnds),
@@ -179,6 +180,13 @@ test("the API server takes the definitions, refuses what makes no sense, and sho
     spec: { selector: {}, restore: "sometimes" },
   });
   expect(policy.status).toBe(422);
+  const forgetful = await admin.request("POST", `${inShop}/rootfsbackuppolicies`, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackupPolicy",
+    metadata: { name: "wrong" },
+    spec: { selector: {}, retention: { maxAge: "for ever" } },
+  });
+  expect(forgetful.status).toBe(422);
   interface Definition {
     readonly metadata: { readonly name: string };
     readonly status: { readonly conditions: readonly { readonly type: string; readonly status: string }[] };
@@ -348,9 +356,9 @@ test("a RootfsRestore of what does not exist, or is of another namespace, fails 
   expect(needed(starts).choices).toEqual([]);
 });
 
-const ofReplicaSet = (hash: string) => ({
+const ofReplicaSet = (hash: string, deployment = "front") => ({
   ownerReferences: [
-    { apiVersion: "apps/v1", kind: "ReplicaSet", name: `front-${hash}`, uid: hash, controller: true },
+    { apiVersion: "apps/v1", kind: "ReplicaSet", name: `${deployment}-${hash}`, uid: hash, controller: true },
   ],
 });
 const replica = { "pod-template-hash": "abc", "backup.container.io/enabled": "true" };
@@ -371,7 +379,124 @@ test("a Deployment's pod goes on with the files of the one it replaces, and wait
   await first[Symbol.asyncDispose]();
   const third = await starting;
   expect(await successor.pod.exec(third, "cat /who")).toBe("one\n");
+  await told("front-abc-3", "FilesReady");
   expect(node.backups.own().filter(({ pod }) => pod?.name === "front-abc-1")).not.toEqual([]);
+});
+
+/** A pod of a node of which the cluster knows alone. */
+const makePod = (name: string, nodeName: string, labels: object, more: object = {}) =>
+  server.admin.create<{ metadata: { uid: string } }>(podsPath, {
+    metadata: { name, labels, ...more },
+    spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "main", image: "none" }] },
+  });
+const dropPod = (name: string) => server.admin.request("DELETE", `${podsPath}/${name}?gracePeriodSeconds=0`);
+
+test("a pod waits for a while only: for the backup that another node is storing, and for a predecessor that does not end", async () => {
+  await using lone = await clientOf("n6");
+  await using _ = controllerOf(lone, { predecessorMs: 2000 });
+  await server.admin.create(backupsPath, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackup",
+    metadata: {
+      name: "endless",
+      labels: { "backup.container.io/node": "n7", "backup.container.io/pod": "moved" },
+    },
+    spec: { pod: "moved", container: "main" },
+  });
+  await server.admin.merge(`${backupsPath}/endless/status`, { status: { phase: "Uploading", node: "n7" } });
+  await makePod("moved", "n6", { "backup.container.io/enabled": "true" });
+  expect((await told("moved", "WaitsForBackup")).items.map(({ message }) => message)).toContain(
+    "waits until node n7 has stored backup endless: Uploading",
+  );
+  await told("moved", "BackupNotAwaited");
+  await makePod("back-abc-1", "n6", replica, ofReplicaSet("abc", "back"));
+  const slotOf = async (pod: string): Promise<string | undefined> => {
+    const { items } = await server.admin.get<List<Slotted>>(leases);
+    return items.find(({ metadata }) => metadata.annotations?.["backup.container.io/pod"] === pod)?.metadata
+      .annotations?.["backup.container.io/slot"];
+  };
+  await vi.waitUntil(async () => (await slotOf("back-abc-1")) === "0", within);
+  // It never ends.
+  await server.admin.request("DELETE", `${podsPath}/back-abc-1`);
+  await makePod("back-abc-2", "n6", replica, ofReplicaSet("abc", "back"));
+  await told("back-abc-2", "WaitsForPredecessor");
+  await told("back-abc-2", "PredecessorRuns");
+  await vi.waitUntil(async () => (await slotOf("back-abc-2")) === "1", within);
+  expect(await slotOf("back-abc-1")).toBe("0");
+  for (const name of ["moved", "back-abc-1", "back-abc-2"]) await dropPod(name);
+  await server.admin.remove(`${backupsPath}/endless`);
+});
+
+interface Slotted {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+}
+
+const invalidIn = (list: readonly Told[]): readonly string[] =>
+  list.filter(({ reason }) => reason === "AnnotationInvalid").map(({ message }) => message);
+
+test("annotations count like labels; those that make no sense are told of and change nothing", async () => {
+  const annotations = {
+    "backup.container.io/enabled": "true",
+    "backup.container.io/schedule": "",
+    "backup.container.io/on-restart": "perhaps",
+    "backup.container.io/colour": "red",
+  };
+  const first = await bindPod("noted", {}, { annotations });
+  const id = await first.start("echo kept > /kept; exec sleep 100");
+  const { items } = await told("noted", "AnnotationInvalid");
+  await vi.waitFor(
+    async () =>
+      expect(invalidIn((await server.admin.get<List<Told>>("/api/v1/namespaces/shop/events")).items)).toEqual(
+        expect.arrayContaining([
+          'annotation backup.container.io/schedule cannot be ""',
+          'annotation backup.container.io/on-restart cannot be "perhaps"',
+          "annotation backup.container.io/colour is not known",
+        ]),
+      ),
+    within,
+  );
+  expect(invalidIn(items).join()).not.toContain("enabled");
+  await vi.waitFor(() => first.pod.exec(id, "test -s /kept"), within);
+  await first[Symbol.asyncDispose]();
+  // The next pod of the name goes on with the files.
+  await using second = await bindPod("noted", {}, { annotations });
+  const next = await second.start("exec sleep 100");
+  expect(await second.pod.exec(next, "cat /kept")).toBe("kept\n");
+});
+
+test("a storm of other writers on an object costs the agent no more writes, and its word stands", async () => {
+  await using running = await startPod("stormy", {}, "echo kept > /kept; exec sleep 100");
+  await vi.waitFor(() => running.pod.exec(running.id, "test -s /kept"), within);
+  const before = writes();
+  const path = `${backupsPath}/stormy`;
+  await server.admin.create(backupsPath, {
+    apiVersion: "backup.container.io/v1alpha1",
+    kind: "RootfsBackup",
+    metadata: { name: "stormy" },
+    spec: { pod: "stormy", container: "main" },
+  });
+  const over = new AbortController();
+  let storm = 0;
+  const blow = async (writer: number): Promise<void> => {
+    while (!over.signal.aborted) {
+      storm += 1;
+      await server.admin.merge(path, { metadata: { annotations: { [`storm-${writer}`]: String(storm) } } });
+      await server.admin.merge(`${path}/status`, { status: { size: storm } });
+    }
+  };
+  const blowing = [1, 2, 3].map(blow);
+  try {
+    const { status } = await server.admin.until<BackupObject>(
+      path,
+      (object) => object.status?.["phase"] === "Stored",
+    );
+    expect(status?.["digest"]).toMatch(/^sha256:/);
+  } finally {
+    over.abort();
+    await Promise.all(blowing);
+  }
+  expect(storm).toBeGreaterThan(10);
+  expect(writes() - before).toBeLessThanOrEqual(8);
 });
 
 test("twelve pods that come at once get twelve slots; a freed one goes to exactly one of two", async () => {
@@ -474,8 +599,20 @@ test("backups of a node that is lost are marked, or shown as stored where the st
   };
   await writeAll("all", {});
   await writeAll("never", { schedule: "whenever it suits" });
+  await server.admin.create(podsPath, {
+    metadata: { name: "counted", labels: { tier: "counted" } },
+    spec: {
+      nodeName: "nowhere",
+      automountServiceAccountToken: false,
+      containers: [{ name: "main", image: "none" }],
+    },
+  });
+  await writeAll("some", { selector: { matchLabels: { tier: "counted" } } });
   interface Conditions {
-    readonly status?: { readonly conditions?: readonly { readonly reason: string }[] };
+    readonly status?: {
+      readonly pods?: number;
+      readonly conditions?: readonly { readonly reason: string }[];
+    };
   }
   const untilReason = (name: string, reason: string) =>
     server.admin.until<Conditions>(
@@ -484,7 +621,15 @@ test("backups of a node that is lost are marked, or shown as stored where the st
     );
   await untilReason("all", "SelectsAll");
   await untilReason("never", "ScheduleInvalid");
-  for (const name of ["all", "never"]) await server.admin.remove(`${inShop}/rootfsbackuppolicies/${name}`);
+  const counted = await untilReason("some", "Accepted");
+  expect(counted.status?.pods).toBe(1);
+  await server.admin.request("DELETE", `${podsPath}/counted?gracePeriodSeconds=0`);
+  await server.admin.until<Conditions>(
+    `${inShop}/rootfsbackuppolicies/some`,
+    ({ status: now }) => now?.pods === 0,
+  );
+  for (const name of ["all", "never", "some"])
+    await server.admin.remove(`${inShop}/rootfsbackuppolicies/${name}`);
   const phaseOf = (name: string, phase: string) =>
     server.admin.until<BackupObject>(
       `${backupsPath}/${name}`,
@@ -532,7 +677,7 @@ const policy = (name: string, schedule: string) => ({
   apiVersion: "backup.container.io/v1alpha1",
   kind: "RootfsBackupPolicy",
   metadata: { name },
-  spec: { selector: { matchLabels: { app: "web" } }, schedule },
+  spec: { selector: { matchLabels: { app: "web" } }, schedule, retention: { keepLast: 2 } },
 });
 
 test("a policy opts a pod in; one that disagrees is told of; an eviction while the API server is down is shown later", async () => {
@@ -554,6 +699,7 @@ test("a policy opts a pod in; one that disagrees is told of; an eviction while t
   await node.backups.settled(call.signal);
   const [made] = node.backups.own().filter(({ id }) => !before.has(id));
   expect(made).toMatchObject({ trigger: "evicted", state: "stored" });
+  expect(made?.labels).toMatchObject({ "backup.container.io/retention": '{"keepLast":2}' });
   await server.start();
   const object = await server.admin.until<BackupObject>(
     `${backupsPath}/${made?.id}`,

@@ -27,6 +27,7 @@ export interface MadeBackup {
   readonly node?: string;
   /** Nanoseconds since the epoch. */
   readonly createdAt?: bigint;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export const draftOf = (id: string, layers: readonly StoredLayer[], made: MadeBackup = {}): BackupDraft => ({
@@ -34,7 +35,12 @@ export const draftOf = (id: string, layers: readonly StoredLayer[], made: MadeBa
   id,
   chain: { tenant: made.tenant ?? "default", workload: made.workload ?? "web", container: "main" },
   node: made.node ?? "n1",
-  identity: { namespace: "default", containerId: "c", snapshotKey: "default/1/c", labels: { a: "b" } },
+  identity: {
+    namespace: "default",
+    containerId: "c",
+    snapshotKey: "default/1/c",
+    labels: { a: "b", ...made.labels },
+  },
   createdAt: String(made.createdAt ?? 1_700_000_000_000_000_000n),
   trigger: "removed",
   consistency: "exact",

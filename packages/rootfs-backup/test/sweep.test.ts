@@ -148,6 +148,42 @@ test("a publication that was cut off is finished, and nothing goes while a name 
   expect(has(dir, stray)).toBe(true);
 });
 
+const withRules = (rules: string) => ({ labels: { "backup.container.io/retention": rules } });
+
+test("a chain follows what its newest backup says of retention, and the configuration in all else", async () => {
+  using dir = scratch();
+  await using store = open(dir);
+  const now = 1_800_000_000_000;
+  for (const [workload, first, last] of [
+    ["strict", undefined, '{"keepLast":1}'],
+    ["loose", '{"keepLast":1}', '{"keepLast":9}'],
+    ["silent", undefined, undefined],
+    ["broken", undefined, '{"keepLast":"one"}'],
+  ] as const)
+    for (let index = 0; index < 3; index += 1) {
+      const said = index === 2 ? last : first;
+      await publish(store, `${workload}${index}`, [`${workload} ${index}`], {
+        workload,
+        createdAt: BigInt(now - (3 - index) * day) * 1_000_000n,
+        ...(index > 0 && { parent: `${workload}${index - 1}` }),
+        ...(said !== undefined && withRules(said)),
+      });
+    }
+  const gone = async (configured: object) =>
+    (await Array.fromAsync(store.previewRetention(configured, now, signal))).map(
+      ({ ref, cause }) => `${ref.id} ${cause}`,
+    );
+  expect((await gone({})).toSorted()).toEqual(["strict0 not-kept", "strict1 not-kept"]);
+  expect((await gone({ keepLast: 2, maxAgeMs: 2.5 * day })).toSorted()).toEqual([
+    "broken0 max-age",
+    "loose0 max-age",
+    "silent0 max-age",
+    "strict0 max-age",
+    "strict1 not-kept",
+  ]);
+  expect(await store.retain({}, now, signal)).toHaveLength(2);
+});
+
 test("retention goes by chain, spares pins and the tip, and leaves what others need", async () => {
   using dir = scratch();
   await using store = open(dir);

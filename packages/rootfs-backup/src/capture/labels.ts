@@ -39,3 +39,6 @@ export const neverRestored = (labels: Labels, podLabels: Labels): boolean =>
 
 /** On a container or its pod: when it is backed up while it runs, as a time span (`15m`) or a cron expression. */
 export const scheduleLabel = `${labelPrefix}schedule`;
+
+/** On a backup: the rules of retention that a policy of the cluster gave its workload, as JSON. Containers cannot set it. */
+export const retentionLabel = `${labelPrefix}retention`;

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerEntry, ContainerRegistry, Labels, PodEndReason } from "@aeon/core";
+import { present } from "../records/backup-record.ts";
 import type { PodRecords } from "../records/pod-records.ts";
-import { isSlot, keyLabel, labelPrefix } from "./labels.ts";
+import { isSlot, keyLabel, labelPrefix, retentionLabel } from "./labels.ts";
 
 /** What pods ask for, from their sandboxes, also after those have gone. */
 export class Pods {
@@ -54,11 +55,18 @@ export class Pods {
     await this.#records.ends(uid, reason, this.#now());
   }
 
-  /** The entry with the name of its workload among its labels, when its pod gives one and it has none itself. */
+  /**
+   * The entry with what backups have to know of its workload among its labels: its name, when its pod gives one and it
+   * has none itself, and how long its backups stay, which only policies say.
+   */
   named<Entry extends ContainerEntry | undefined>(entry: Entry): Entry {
-    const key = this.labelsOf(entry)[keyLabel];
-    if (entry === undefined || key === undefined || entry.labels[keyLabel] !== undefined) return entry;
-    return { ...entry, labels: { ...entry.labels, [keyLabel]: key } };
+    if (entry === undefined) return entry;
+    const { [retentionLabel]: forged, ...own } = entry.labels;
+    const key = own[keyLabel] === undefined ? this.labelsOf(entry)[keyLabel] : undefined;
+    const retention = entry.pod && this.policyOf(entry.pod.uid)[retentionLabel];
+    if (key === undefined && retention === forged) return entry;
+    const given = { [keyLabel]: key, [retentionLabel]: retention };
+    return { ...entry, labels: { ...own, ...present(given) } };
   }
 
   /** Keeps what a pod asks for when its sandbox goes before its containers do. */

@@ -40,6 +40,7 @@ export const phases = [
 export type ObjectPhase = (typeof phases)[number];
 
 const text = v.optional(v.string());
+const number = v.optional(v.number());
 
 export const backupObjectSchema = v.object({
   metadata: metadataSchema,
@@ -69,7 +70,18 @@ export const policySpecSchema = v.object({
   containers: v.optional(v.array(v.string())),
   schedule: text,
   restore: v.optional(v.picklist(["auto", "never"])),
+  retention: v.optional(
+    v.object({
+      keepLast: number,
+      keepHourly: number,
+      keepDaily: number,
+      keepWeekly: number,
+      maxAge: text,
+      maxBytes: text,
+    }),
+  ),
 });
+export type PolicySpec = v.InferOutput<typeof policySpecSchema>;
 const policySchema = v.object({ metadata: metadataSchema, spec: policySpecSchema });
 /** A RootfsBackupPolicy. */
 export type Policy = v.InferOutput<typeof policySchema>;

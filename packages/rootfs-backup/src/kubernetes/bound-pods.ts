@@ -29,13 +29,15 @@ export interface BoundPodsOptions {
   readonly adopt: (namespace: string, pod: string) => Promise<void>;
   /** Takes down which workload the pod continues; durable when it resolves. */
   readonly continues: (pod: Pod, key: string) => Promise<void>;
+  /** Milliseconds that a start waits for what the pod's predecessor still has to do; 90 s when absent. */
+  readonly predecessorMs?: number | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds that a start waits: to hear of its pod, and for what the pod's predecessor still has to do. */
+/** Milliseconds that a start waits to hear of its pod. */
 const unheardMs = 3000;
-const predecessorMs = 90_000;
+const defaultPredecessorMs = 90_000;
 const pollMs = 500;
 /** Backups brought here at the same time before their containers ask. */
 const mostAhead = 2;
@@ -46,6 +48,7 @@ const parseBackups = parserOf(v.object({ items: v.nullish(v.array(backupObjectSc
 export class BoundPods {
   readonly #options: BoundPodsOptions;
   readonly #slots: Slots;
+  readonly #predecessorMs: number;
   readonly #ready = new Map<string, Promise<void>>();
   readonly #awaited = new Map<string, () => void>();
   readonly #ahead: (() => Promise<void>)[] = [];
@@ -54,6 +57,7 @@ export class BoundPods {
   constructor(options: BoundPodsOptions) {
     this.#options = options;
     this.#slots = new Slots(options.kubernetes);
+    this.#predecessorMs = options.predecessorMs ?? defaultPredecessorMs;
   }
 
   /** The pod is new or different. */
@@ -106,7 +110,7 @@ export class BoundPods {
       const slot = await this.#settle(pod, wishes[keyLabel] ?? deployment);
       await this.#options.continues(pod, slot.key);
       workload = slot.key;
-    } else await this.#othersStored(pod, name, AbortSignal.timeout(predecessorMs));
+    } else await this.#othersStored(pod, name, AbortSignal.timeout(this.#predecessorMs));
     for (const container of pod.spec.containers)
       this.#fetch(pod, { tenant: namespace, workload, container: container.name });
   }
@@ -117,7 +121,7 @@ export class BoundPods {
     const slot = await this.#slots.take(pod, deployment, signal);
     const { predecessor } = slot;
     if (predecessor === undefined) return slot;
-    const limit = AbortSignal.timeout(predecessorMs);
+    const limit = AbortSignal.timeout(this.#predecessorMs);
     if (await this.#hasEnded(pod, predecessor, limit)) {
       await this.#othersStored(pod, predecessor.name, limit);
       return slot;

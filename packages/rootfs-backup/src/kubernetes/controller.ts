@@ -33,6 +33,8 @@ export interface ControllerOptions {
   readonly ends: PodEnds;
   readonly policyLabels: PolicyLabels;
   readonly starts: Starts;
+  /** See {@link BoundPodsOptions.predecessorMs}. */
+  readonly predecessorMs?: number;
   readonly log: Logger;
 }
 
@@ -118,6 +120,7 @@ export class Controller implements AsyncDisposable {
       wishes: (pod) => this.#wishes.of(pod),
       adopt: (namespace, name) => this.#restores.adopt(namespace, name),
       continues: (pod, key) => this.#wishes.continues(pod, key),
+      predecessorMs: options.predecessorMs,
       log,
       signal,
     });

@@ -19,7 +19,7 @@ import {
 import { statusOf } from "./backup-status.ts";
 import { agentLabel } from "./heartbeat.ts";
 import { leasesOf } from "./leases.ts";
-import { tellOfPolicies } from "./policy-conditions.ts";
+import { PolicyTeller } from "./policy-conditions.ts";
 import { showStatus } from "./show-status.ts";
 import { Turn } from "./turn.ts";
 
@@ -51,6 +51,7 @@ export class LostNodes implements AsyncDisposable {
   readonly #options: LostNodesOptions;
   readonly #life = new Lifetime();
   readonly #turn: Turn;
+  readonly #policies: PolicyTeller;
   /** When each node's lease was last seen to change, by this node's clock. */
   readonly #beats = new Map<string, Beat>();
   #looking: Promise<void> | undefined;
@@ -59,6 +60,7 @@ export class LostNodes implements AsyncDisposable {
     this.#options = options;
     const { heartbeatMs } = options.kubernetes;
     this.#turn = new Turn(options.kubernetes, 4 * heartbeatMs);
+    this.#policies = new PolicyTeller(options.kubernetes, 6 * heartbeatMs, options.log);
     // Not all at the same moment after a change of version.
     const every = heartbeatMs * (1 + Math.random() / 2);
     const timer = setInterval(() => this.#tick(), every).unref();
@@ -90,7 +92,7 @@ export class LostNodes implements AsyncDisposable {
       this.#beats.clear();
       return;
     }
-    await tellOfPolicies(kubernetes, signal);
+    await this.#policies.look(signal);
     const now = performance.now();
     for (const { metadata, spec } of await leasesOf(kubernetes, `${agentLabel}=true`, signal)) {
       const node = metadata.labels?.[nodeLabel];

@@ -41,3 +41,17 @@ test("of two that disagree the older wins, in whatever order they come, and both
     expect(disputes).toEqual(["a wants backup.container.io/schedule=1h, z is older and wins"]);
   }
 });
+
+const retentionOf = (retention: object) =>
+  decide(pod({}), [policy("p", "2026-01-01T00:00:00Z", { selector: {}, retention })]).labels[
+    "backup.container.io/retention"
+  ];
+
+test("a policy says which backups stay, in one text for the same rules; what makes no sense is left out", () => {
+  const text = '{"keepLast":3,"maxAgeMs":2592000000,"maxBytes":1073741824}';
+  expect(retentionOf({ maxBytes: "1GiB", maxAge: "30d", keepLast: 3 })).toBe(text);
+  expect(retentionOf({ keepLast: 3, maxBytes: "1024MiB", maxAge: "720h" })).toBe(text);
+  expect(retentionOf({})).toBeUndefined();
+  expect(retentionOf({ maxAge: "for ever" })).toBeUndefined();
+  expect(retentionOf({ keepLast: -1 })).toBeUndefined();
+});

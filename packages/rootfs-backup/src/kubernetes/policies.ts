@@ -1,6 +1,14 @@
 import type { Labels } from "@aeon/core";
-import { containersLabel, enabledLabel, restoreLabel, scheduleLabel } from "../capture/labels.ts";
+import {
+  containersLabel,
+  enabledLabel,
+  restoreLabel,
+  retentionLabel,
+  scheduleLabel,
+} from "../capture/labels.ts";
+import { present } from "../records/backup-record.ts";
 import type { Pod, Policy } from "./api.ts";
+import { retentionOf } from "./policy-retention.ts";
 
 /** What policies say of a pod, and which of them contradict each other. */
 export interface Decision {
@@ -24,7 +32,17 @@ function wishesOf({ spec }: Policy): Labels {
     ...(spec.containers && { [containersLabel]: spec.containers.join(",") }),
     ...(spec.schedule !== undefined && { [scheduleLabel]: spec.schedule }),
     ...(spec.restore === "never" && { [restoreLabel]: "never" }),
+    ...present({ [retentionLabel]: validRetentionOf(spec) }),
   };
+}
+
+/** The policy's status tells its author what is wrong. */
+function validRetentionOf(spec: Policy["spec"]): string | undefined {
+  try {
+    return retentionOf(spec);
+  } catch {
+    return undefined;
+  }
 }
 
 /** What the policies of a pod's namespace say of it, as if its labels said so; the pod's own labels win over them. */
