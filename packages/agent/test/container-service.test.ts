@@ -239,6 +239,28 @@ test("calls over the limit are refused with what to wait for, and each leaves a 
   expect(audited().filter(({ code }) => code === "resource-exhausted")).toHaveLength(refused.length);
 });
 
+test("connections over the limit are closed at once, and those below go on", async () => {
+  await using web = await start("crowd");
+  const socket = join(folderOf(web.id), socketName);
+  const limit = 32;
+  const closed: number[] = [];
+  const sockets = Array.from({ length: limit + 8 }, (_, index) =>
+    connect(socket)
+      .on("close", () => void closed.push(index))
+      .on("error", () => undefined),
+  );
+  try {
+    await vi.waitFor(() => expect(closed).toHaveLength(8), { timeout: 10_000 });
+    expect((await web.run([aeonctl, "info"])).code).not.toBe(0);
+    expect(closed).toHaveLength(8);
+    const kept = sockets.find((_, index) => !closed.includes(index));
+    kept?.destroy();
+    await expect.poll(async () => (await web.run([aeonctl, "info"])).code, { timeout: 10_000 }).toBe(0);
+  } finally {
+    for (const each of sockets) each.destroy();
+  }
+});
+
 test("the programs need nothing of an image: empty, musl, another glibc, hostile variables", async () => {
   const musl = await debianFile("musl", "lib/x86_64-linux-musl");
   const glibc = await debianFile("libc6", "lib/x86_64-linux-gnu");
