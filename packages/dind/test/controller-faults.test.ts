@@ -92,6 +92,31 @@ async function working(): Promise<boolean> {
   return false;
 }
 
+/** Its control groups by hierarchy. */
+const groupsOf = (pid: number): readonly string[] =>
+  readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+
+test("a filter is in a group of its own beside its main container's, wherever the agent is, and the group goes with it", async () => {
+  const key = (await controller.status(main)).container.replace("aeon-dind-", "");
+  const isOutside = (pid: number): void => {
+    const own = groupsOf(pid);
+    expect(own.length).toBeGreaterThan(0);
+    for (const [index, line] of groupsOf(task.pid).entries()) {
+      const parent = line.slice(line.indexOf("/")).replace(/\/?[^/]*$/, "");
+      expect(own[index]).toBe(`${line.slice(0, line.indexOf("/"))}${parent}/aeon-filter-${key}`);
+    }
+  };
+  isOutside(await filterPid());
+  process.kill(await filterPid(), "SIGKILL");
+  await shell(setup, task, "docker ps");
+  isOutside(await filterPid());
+  const groups = (): readonly string[] => globSync(`/sys/fs/cgroup/**/aeon-filter-${key}`);
+  expect(groups()).not.toEqual([]);
+  await controller.stop(main);
+  expect(groups()).toEqual([]);
+  await start();
+});
+
 test("a filter that is killed is another one at once, for inner containers and their pins too", async () => {
   await shell(
     setup,

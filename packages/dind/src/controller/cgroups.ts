@@ -4,12 +4,13 @@ import { errnoOf } from "@aeon/core";
 
 /**
  * Removes the cgroups of a DinD container that dockerd's containers left below it: the runtime removes only those that
- * are empty of children.
+ * are empty of children. False when a process is left in one.
  */
-export async function removeCgroups(name: string): Promise<void> {
-  for (const hierarchy of await hierarchies()) {
-    for (const folder of await find(hierarchy, name)) await removeTree(folder);
-  }
+export async function removeCgroups(name: string): Promise<boolean> {
+  let isAll = true;
+  for (const hierarchy of await hierarchies())
+    for (const folder of await find(hierarchy, name)) isAll = (await removeTree(folder)) && isAll;
+  return isAll;
 }
 
 async function hierarchies(): Promise<readonly string[]> {
@@ -36,10 +37,16 @@ async function find(folder: string, name: string, left = depth): Promise<readonl
   return found;
 }
 
-async function removeTree(folder: string): Promise<void> {
+async function removeTree(folder: string): Promise<boolean> {
+  let isAll = true;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => []))
-    if (entry.isDirectory()) await removeTree(join(folder, entry.name));
-  await rmdir(folder).catch((error: unknown) => {
-    if (!["ENOENT", "EBUSY"].includes(errnoOf(error) ?? "")) throw error;
-  });
+    if (entry.isDirectory()) isAll = (await removeTree(join(folder, entry.name))) && isAll;
+  try {
+    await rmdir(folder);
+    return isAll;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return isAll;
+    if (errnoOf(error) === "EBUSY") return false;
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@ import { inNamespaces } from "../system/namespace-thread.ts";
 import type { DindSettings } from "./dind-settings.ts";
 import { FilterControl } from "./filter-control.ts";
 import { filterConfigOf } from "./filter-config-of.ts";
+import { filterGroup, moveBeside, removeFilterGroup } from "./filter-group.ts";
 import { killFilters, startFilter } from "./filter-process.ts";
 import type { Live } from "./live.ts";
 import { isAlive, readMainProcess, type MainProcess } from "./main-process.ts";
@@ -42,6 +43,7 @@ export class FilterKeeper {
     const [inode] = before;
     if (running !== undefined && inode !== undefined) {
       this.#adopt(main, live, running.pid, before);
+      await this.#settle(main, process, running.pid);
       return { socket: { path: socketPaths[0], inode }, ready: Promise.resolve() };
     }
     live.filterWatch?.abort();
@@ -50,14 +52,29 @@ export class FilterKeeper {
     live.sockets = sockets;
     const paths = sockets.map(({ path }) => path);
     const config = filterConfigOf(main, live, settings, paths);
-    const ready = startFilter(live.places, config, sockets, this.#parts.options.filterCommand).then(() =>
-      this.#watch(main, live),
-    );
+    const ready = startFilter({
+      places: live.places,
+      config,
+      sockets,
+      command: this.#parts.options.filterCommand,
+      settle: (pid) => this.#settle(main, process, pid),
+    }).then(() => this.#watch(main, live));
     // Awaited later; a failure before must not be an unhandled one.
     ready.catch(() => {});
     const first = sockets[0];
     if (first === undefined) throw new Error("no socket was made");
     return { socket: first, ready };
+  }
+
+  /** The end of the agent's container, as at an upgrade, ends what is in its group, and with a filter its streams. */
+  async #settle(main: MainContainer, { pid: ofMain }: MainProcess, pid: number): Promise<void> {
+    const { lives, options } = this.#parts;
+    const name = filterGroup(lives.of(main).places.key);
+    const faults = await moveBeside(pid, { id: main.id, pid: ofMain }, name).catch((error: unknown) => [
+      errorMessage(error),
+    ]);
+    if (faults.length > 0)
+      options.log.warn({ container: main.id, faults }, "dind: the filter is still in the agent's group");
   }
 
   /** Whenever it is cut short, the record has every socket that may be there. */
@@ -91,6 +108,7 @@ export class FilterKeeper {
     this.release(live);
     const answered = await new FilterControl(live.places.filterControl).stop();
     if (!answered && record.sockets.length > 0) await killFilters(live.places.filterConfig);
+    await removeFilterGroup(live.places.key);
     if (isAlive(record.pid, record.startTime)) removeMainSockets(record, record.sockets);
     await records.put({ ...record, sockets: [] });
   }

@@ -25,13 +25,23 @@ export function filterCommand(): readonly string[] {
   return [process.execPath, ...(extension === "ts" ? ["--conditions=@aeon/source"] : []), source];
 }
 
+export interface FilterProcessOptions {
+  readonly places: Places;
+  readonly config: FilterConfig;
+  readonly sockets: readonly MainSocket[];
+  readonly command?: readonly string[] | undefined;
+  /** Called with the new process, to move it out of what ends together with this one. */
+  readonly settle: (pid: number) => Promise<void>;
+}
+
 /** Starts the filter of one DinD container with the sockets it serves; it outlives this process. Gives its pid. */
-export async function startFilter(
-  places: Places,
-  config: FilterConfig,
-  sockets: readonly MainSocket[],
+export async function startFilter({
+  places,
+  config,
+  sockets,
   command = filterCommand(),
-): Promise<number> {
+  settle,
+}: FilterProcessOptions): Promise<number> {
   await mkdir(places.filterState, { recursive: true, mode: 0o700 });
   const listeners = sockets.map((_, index) => 3 + index);
   await replace(places.filterConfig, JSON.stringify({ ...config, listeners }));
@@ -53,7 +63,10 @@ export async function startFilter(
       said += chunk.toString();
       if (said.split("\n").includes(readyLine)) resolve();
     });
-    await promise.finally(() => clearTimeout(timer));
+    await Promise.all([
+      promise.finally(() => clearTimeout(timer)),
+      child.pid === undefined ? undefined : settle(child.pid),
+    ]);
   } catch (cause) {
     child.kill("SIGKILL");
     throw errors.DIND_FILTER_FAILED(`the filter did not start (see ${places.filterLog}): ${String(cause)}`, {
