@@ -2,14 +2,17 @@ import { join } from "node:path";
 import { bundlePrograms } from "@aeon/standalone";
 import {
   createClusterNetwork,
+  joinCluster,
   startControlPlane,
   startNode,
   startPlainNode,
   temporaryFolder,
   testCache,
+  type Cluster,
   type ClusterNetwork,
   type ClusterNode,
   type ControlPlane,
+  type ControlPlaneOptions,
   type NodeOptions,
   type PlainNode,
   type PlainNodeOptions,
@@ -17,7 +20,9 @@ import {
 
 /** A cluster on this machine, to which nodes are added. */
 export interface TestCluster extends AsyncDisposable {
-  readonly server: ControlPlane;
+  readonly server: Cluster;
+  /** The same when it was started for the tests, which may stop it then. */
+  readonly own?: ControlPlane;
   readonly network: ClusterNetwork;
   /** Folder of the store that all nodes share, as an NFS mount would be. */
   readonly store: string;
@@ -33,7 +38,7 @@ export const nodeNames = ["node-a", "node-b"] as const;
 const deploy = join(import.meta.dirname, "../../deploy");
 
 /** What the manifests give an agent: its definitions and an account with its rights. Answers the account's kubeconfig. */
-async function installAgents(server: ControlPlane): Promise<string> {
+async function installAgents(server: Cluster): Promise<string> {
   const base = ["namespace", "service-account", "roles", "runtime-class"].flatMap((name) => [
     "-f",
     join(deploy, `kustomize/base/${name}.yaml`),
@@ -44,7 +49,20 @@ async function installAgents(server: ControlPlane): Promise<string> {
   return await server.serviceAccountKubeconfig("aeon-system", "aeon-agent");
 }
 
-/** Starts the control plane on a bridge of its own. */
+/** Where the scenarios that stop an API server cannot run. */
+export const notOurs = "KUBECONFIG names a cluster that is not the tests' to stop";
+
+/** The cluster that KUBECONFIG names, or else a control plane of the tests' own. */
+export async function openCluster(
+  options?: ControlPlaneOptions,
+): Promise<{ readonly server: Cluster; readonly own?: ControlPlane }> {
+  const given = process.env["KUBECONFIG"];
+  if (given !== undefined && given !== "") return { server: await joinCluster(given) };
+  const own = await startControlPlane(options);
+  return { server: own, own };
+}
+
+/** Opens the cluster, with a bridge on this machine for its nodes. */
 export async function startCluster(): Promise<TestCluster> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder("k8s"));
@@ -55,7 +73,8 @@ export async function startCluster(): Promise<TestCluster> {
     signal: new AbortController().signal,
   });
   const network = stack.use(await createClusterNetwork());
-  const server = stack.use(await startControlPlane({ address: network.gateway, nodes: nodeNames }));
+  const { server, own } = await openCluster({ address: network.gateway, nodes: nodeNames });
+  stack.use(server);
   const kubeconfig = await installAgents(server);
   const store = join(folder.path, "store");
   const nodes = stack.use(new AsyncDisposableStack());
@@ -63,6 +82,7 @@ export async function startCluster(): Promise<TestCluster> {
   const owned = stack.move();
   return {
     server,
+    ...(own && { own }),
     network,
     store,
     programs,

@@ -1,15 +1,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { startControlPlane, type ApiClient, type ControlPlane } from "@aeon/testkit";
+import type { ApiClient, Cluster } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openCluster } from "./cluster.ts";
 import { kustomize, manifestsOf } from "./install.ts";
 import { renderChart } from "./render-chart.ts";
 
 const deploy = join(import.meta.dirname, "../../deploy");
-let server: ControlPlane;
+let server: Cluster;
 beforeAll(async () => {
-  server = await startControlPlane();
+  ({ server } = await openCluster());
 });
 afterAll(async () => {
   await server?.[Symbol.asyncDispose]();

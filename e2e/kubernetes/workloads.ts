@@ -78,11 +78,12 @@ export const deployment = (name: string) => ({
   },
 });
 
-/** A pod whose container writes its name and ends. */
-export const shortPod = (name: string, nodeName: string) => ({
+/** A pod whose container writes its name and ends. `more` are further fields of its spec. */
+export const shortPod = (name: string, nodeName: string, more: Readonly<Record<string, unknown>> = {}) => ({
   metadata: { name, labels: { app: "short" } },
   spec: {
     nodeName,
+    ...more,
     restartPolicy: "Never",
     containers: [{ ...busybox, command: ["sh", "-c", `echo ${name} > /root/name`] }],
   },
@@ -132,3 +133,58 @@ export const runningPod = ({ server }: TestCluster, name: string, not?: string):
 /** Runs a shell command in a pod's container and answers its output. */
 export const inPod = ({ server }: TestCluster, name: string, script: string): Promise<string> =>
   server.kubectl(["exec", name, "--", "sh", "-c", script]);
+
+interface Events {
+  readonly items: readonly {
+    readonly reason: string;
+    readonly type: string;
+    readonly message: string;
+    readonly involvedObject: { readonly kind: string; readonly name: string };
+  }[];
+}
+
+/** Pods that start and end all the time. */
+export interface ShortPods {
+  /** Of all so far. */
+  readonly names: readonly string[];
+  /** Lets the last ones end, and gives what the cluster complained of. */
+  end(): Promise<Events["items"]>;
+}
+
+const hasEnded = ({ status }: PodState): boolean => status.phase === "Succeeded" || status.phase === "Failed";
+
+/** Starts three at a time, each as {@link shortPod}. */
+export function runShortPods(
+  { server }: TestCluster,
+  nodeName: string,
+  more: Readonly<Record<string, unknown>> = {},
+): ShortPods {
+  const pods = "/api/v1/namespaces/default/pods";
+  const names: string[] = [];
+  const over = new AbortController();
+  const startAndEnd = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      const name = `short-${names.length}`;
+      names.push(name);
+      await server.admin.create(pods, shortPod(name, nodeName, more));
+      const { status } = await server.admin.until<PodState>(`${pods}/${name}`, hasEnded, 120_000);
+      if (status.phase !== "Succeeded") throw new Error(`pod ${name} has ${status.phase}: ${status.reason}`);
+      await server.admin.remove(`${pods}/${name}`);
+    }
+  };
+  const running = Promise.all([startAndEnd(), startAndEnd(), startAndEnd()]);
+  // Whoever ends them hears of it.
+  running.catch(() => {});
+  return {
+    names,
+    async end() {
+      over.abort();
+      await running;
+      const { items } = await server.admin.get<Events>("/api/v1/namespaces/default/events");
+      return items.filter(
+        ({ type, involvedObject, reason }) =>
+          involvedObject.name.startsWith("short-") && type === "Warning" && reason !== "MissingClusterDNS",
+      );
+    },
+  };
+}

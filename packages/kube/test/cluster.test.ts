@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isAeonError, silentLogger } from "@aeon/core";
 import { connectKubernetes, parseAny, parserOf, type KubeClient } from "@aeon/kube";
-import { startApiServer, writeKubeconfig, type ApiServer } from "@aeon/testkit";
+import { expiredToken, startApiServer, writeKubeconfig, type ApiServer } from "@aeon/testkit";
 import * as v from "valibot";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
@@ -70,10 +70,15 @@ test("A watch follows the pods of its node alone, over a restart of the API serv
   await server.kill();
   await until(() => watch.failure !== undefined);
   expect([...watch.items.values()].map(({ metadata }) => metadata.name)).toEqual(["after"]);
+  // The store goes on meanwhile, so that the server that comes back no longer knows the watch's version.
+  const bytes = Buffer.from("moved").toString("base64");
+  const body = JSON.stringify({ key: bytes, value: bytes });
+  expect((await fetch(`${server.etcd.url}/v3/kv/put`, { method: "POST", body })).status).toBe(200);
   await server.start();
   await admin.create(pods, pod("later", "n1"));
   await until(() => seen.includes("new later"));
   expect(watch.failure).toBeUndefined();
+  expect(watch.counts).toMatchObject({ expired: 1, lists: 2 });
   expect(seen.filter((line) => line.endsWith("after"))).toEqual(["new after", "changed after"]);
   for (const each of ["after", "later", "elsewhere"])
     await admin.remove(`${pods}/${each}?gracePeriodSeconds=0`);
@@ -131,6 +136,11 @@ test("A token is reviewed with its audience, and what was made up is not accepte
   });
   expect(await client.tokens.review(token, ["other"], signal)).toMatchObject({ authenticated: false });
   expect(await client.tokens.review("a.b.c", ["aeon"], signal)).toMatchObject({ authenticated: false });
+  const old = await expiredToken(token, server.signingKeyFile);
+  expect(await client.tokens.review(old, ["aeon"], signal)).toMatchObject({
+    authenticated: false,
+    reason: expect.stringContaining("expired"),
+  });
 });
 
 test("A lease is made and renewed in one write each; a repeated event is counted in one object", async () => {

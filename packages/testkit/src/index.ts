@@ -32,11 +32,15 @@ export {
   type PrivateDockerd,
 } from "./launch-dockerd.ts";
 export { kubernetesProgram } from "./kubernetes/binaries.ts";
+export { expiredToken } from "./kubernetes/expired-token.ts";
 export { startEtcd, type Etcd } from "./kubernetes/etcd.ts";
-export { serviceAccountIssuer, startApiServer } from "./kubernetes/api-server.ts";
+export { startApiServer } from "./kubernetes/api-server.ts";
+export { joinCluster } from "./kubernetes/join-cluster.ts";
+export { serviceAccountIssuer } from "./kubernetes/request-token.ts";
 export type {
   ApiServer,
   ApiServerOptions,
+  Cluster,
   ClusterUser,
   TokenOptions,
 } from "./kubernetes/api-server-types.ts";

@@ -8,19 +8,28 @@ export interface ApiAnswer {
   readonly body: string;
 }
 
+/** Where an API server is, and who calls. */
+export interface ApiAccess {
+  readonly url: string;
+  readonly ca: string;
+  readonly token?: string;
+  readonly certificate?: { readonly cert: string; readonly key: string };
+}
+
 /** Calls to an API server without a client library between, so that tests see what the server says. */
 export class ApiClient {
-  readonly #access: { readonly url: string; readonly ca: string; readonly token: string };
+  readonly #access: ApiAccess;
   readonly #agent: Agent;
 
-  constructor(access: { readonly url: string; readonly ca: string; readonly token: string }) {
+  constructor(access: ApiAccess) {
     this.#access = access;
-    this.#agent = new Agent({ ca: access.ca, keepAlive: true });
+    this.#agent = new Agent({ ca: access.ca, keepAlive: true, ...access.certificate });
   }
 
   /** The same server as another user. */
   as(token: string): ApiClient {
-    return new ApiClient({ ...this.#access, token });
+    const { url, ca } = this.#access;
+    return new ApiClient({ url, ca, token });
   }
 
   /** Any call; rejects only when there was no answer. */
@@ -38,7 +47,7 @@ export class ApiClient {
         agent: this.#agent,
         timeout: 30_000,
         headers: {
-          authorization: `Bearer ${this.#access.token}`,
+          ...(this.#access.token !== undefined && { authorization: `Bearer ${this.#access.token}` }),
           accept: "application/json",
           ...(body !== undefined && { "content-type": contentType }),
         },

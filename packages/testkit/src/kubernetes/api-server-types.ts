@@ -20,8 +20,8 @@ export interface ApiServerOptions {
   readonly flags?: readonly string[];
 }
 
-/** A real API server on an etcd of its own: RBAC, Node authorizer, ServiceAccount tokens with audiences. */
-export interface ApiServer extends AsyncDisposable {
+/** A cluster's API server, as its administrator has it. */
+export interface Cluster extends AsyncDisposable {
   readonly url: string;
   readonly caFile: string;
   /** Path of the administrator's kubeconfig. */
@@ -30,13 +30,8 @@ export interface ApiServer extends AsyncDisposable {
   readonly folder: string;
   /** Calls as administrator. */
   readonly admin: ApiClient;
-  readonly etcd: Etcd;
-  /** Process id; undefined while it is down. */
-  readonly pid: number | undefined;
-  /** Signs the tokens of ServiceAccounts. */
-  readonly signingKeyFile: string;
-  /** The token of a user that was named at the start. */
-  tokenOf(user: string): string;
+  /** Whether it was started for the tests, so that they may stop it; otherwise it was there before. */
+  readonly isOwn: boolean;
   /** Writes a kubeconfig for a user that was named at the start. */
   kubeconfigOf(user: string): Promise<string>;
   /** A token by TokenRequest, bound to a pod when one is named; the account must exist. */
@@ -45,6 +40,18 @@ export interface ApiServer extends AsyncDisposable {
   serviceAccountKubeconfig(namespace: string, name: string): Promise<string>;
   /** Runs kubectl as administrator and answers its standard output. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
+}
+
+/** A real API server on an etcd of its own: RBAC, Node authorizer, ServiceAccount tokens with audiences. */
+export interface ApiServer extends Cluster {
+  readonly isOwn: true;
+  readonly etcd: Etcd;
+  /** Process id; undefined while it is down. */
+  readonly pid: number | undefined;
+  /** Signs the tokens of ServiceAccounts. */
+  readonly signingKeyFile: string;
+  /** The token of a user that was named at the start. */
+  tokenOf(user: string): string;
   /** Ends the server at once; etcd keeps what was written. */
   kill(): Promise<void>;
   /** Brings it up again on the same port with the same keys. */

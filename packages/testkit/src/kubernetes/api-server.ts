@@ -9,9 +9,8 @@ import type { ApiServer, ApiServerOptions, ClusterUser, TokenOptions } from "./a
 import { kubernetesProgram } from "./binaries.ts";
 import { startEtcd, type Etcd } from "./etcd.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
+import { requestToken, serviceAccountIssuer } from "./request-token.ts";
 
-/** Issuer of ServiceAccount tokens, and the audience that the API server itself accepts. */
-export const serviceAccountIssuer = "https://kubernetes.default.svc";
 const readyMs = 60_000;
 
 const controlPlaneUsers: readonly ClusterUser[] = [
@@ -47,6 +46,7 @@ interface Settings {
 
 class RealApiServer implements Omit<ApiServer, keyof AsyncDisposable> {
   readonly #settings: Settings;
+  readonly isOwn = true;
   readonly #tokens = new Map<string, string>();
   #daemon: Daemon | undefined;
   #admin: ApiClient | undefined;
@@ -135,21 +135,8 @@ class RealApiServer implements Omit<ApiServer, keyof AsyncDisposable> {
     return writeKubeconfig(file, { url: this.url, caFile: this.caFile, token: this.tokenOf(user) });
   }
 
-  async serviceAccountToken(namespace: string, name: string, options: TokenOptions = {}): Promise<string> {
-    const { audiences = [serviceAccountIssuer], seconds = 3600, pod } = options;
-    const answer = await this.admin.create<{ status: { token: string } }>(
-      `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
-      {
-        apiVersion: "authentication.k8s.io/v1",
-        kind: "TokenRequest",
-        spec: {
-          audiences,
-          expirationSeconds: seconds,
-          ...(pod && { boundObjectRef: { apiVersion: "v1", kind: "Pod", ...pod } }),
-        },
-      },
-    );
-    return answer.status.token;
+  serviceAccountToken(namespace: string, name: string, options?: TokenOptions): Promise<string> {
+    return requestToken(this.admin, namespace, name, options);
   }
 
   async serviceAccountKubeconfig(namespace: string, name: string): Promise<string> {

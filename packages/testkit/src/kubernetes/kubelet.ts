@@ -1,13 +1,13 @@
 import { mkdir, readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Daemon, mountsBelow, run, untilReady } from "@aeon/standalone";
-import type { ApiServer } from "./api-server-types.ts";
+import type { Cluster } from "./api-server-types.ts";
 import { kubernetesProgram } from "./binaries.ts";
 import type { NodeNamespace } from "./node-namespace.ts";
 
 export interface KubeletOptions {
   readonly name: string;
-  readonly cluster: ApiServer;
+  readonly cluster: Cluster;
   readonly namespace: NodeNamespace;
   readonly folder: string;
   /** Socket of the container runtime. */
@@ -70,6 +70,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
       imageGCHighThresholdPercent: 100,
       evictionHard: { "memory.available": "1Mi" },
       syncFrequency: "5s",
+      volumeStatsAggPeriod: "5s",
       ...options.config,
     }),
   );
@@ -111,7 +112,7 @@ export async function createKubelet(options: KubeletOptions): Promise<Kubelet> {
   return kubelet;
 }
 
-async function isReady(cluster: ApiServer, name: string): Promise<boolean> {
+async function isReady(cluster: Cluster, name: string): Promise<boolean> {
   const answer = await cluster.admin.request("GET", `/api/v1/nodes/${name}`).catch(() => undefined);
   if (answer?.status !== 200) return false;
   const node: NodeState = JSON.parse(answer.body);

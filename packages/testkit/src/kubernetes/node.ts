@@ -1,6 +1,6 @@
 import type { ContainerdLine, PrivateContainerd } from "@aeon/standalone";
 import { temporaryFolder } from "../temporary-folder.ts";
-import type { ApiServer } from "./api-server-types.ts";
+import type { Cluster } from "./api-server-types.ts";
 import type { ClusterNetwork } from "./cluster-network.ts";
 import { createControlGroup, createKubelet, type Kubelet } from "./kubelet.ts";
 import { NodeAgent, type NodeAgentOptions } from "./node-agent.ts";
@@ -12,7 +12,7 @@ export interface NodeOptions extends NodeAgentOptions {
   readonly name: string;
   /** From 1; decides addresses. */
   readonly index: number;
-  readonly cluster: ApiServer;
+  readonly cluster: Cluster;
   readonly network: ClusterNetwork;
   readonly kubelet?: Readonly<Record<string, unknown>>;
   readonly containerd?: ContainerdLine;
