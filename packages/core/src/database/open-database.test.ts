@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -219,4 +219,16 @@ test("the log is moved into the database now and then", async () => {
     await Promise.all(Array.from({ length: 50 }, () => database.write(insert("x".repeat(500)))));
   expect(statSync(`${path}-wal`).size).toBeLessThan(4_000_000);
   expect(statSync(path).size).toBeGreaterThan(500_000);
+});
+
+test("the log is as long from the start as it will be, and what is in it survives a crash", async () => {
+  await using database = open();
+  const { size } = statSync(`${path}-wal`);
+  for (let count = 0; count < 100; count += 1) await database.write(insert("x".repeat(1000)));
+  expect(statSync(`${path}-wal`).size).toBe(size);
+  const copy = join(folder, "copy");
+  for (const end of ["", "-wal"]) copyFileSync(`${path}${end}`, `${copy}${end}`);
+  await using again = openDatabase({ path: copy, migrations });
+  expect(again.read(names)).toHaveLength(100);
+  expect(await again.write(insert("more"))).toBe(101);
 });

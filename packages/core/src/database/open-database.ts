@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { errors } from "../errors.ts";
@@ -21,6 +21,7 @@ export function openDatabase({ path, migrations }: DatabaseOptions): Database {
   const sql = openExclusive(path);
   try {
     migrate(sql, path, migrations);
+    reserveLog(`${path}-wal`);
     return new WalDatabase(sql, path);
   } catch (error) {
     sql.close();
@@ -46,6 +47,29 @@ function openExclusive(path: string): CachingDatabase {
   } catch (error) {
     sql?.close();
     throw openingError(error, path);
+  }
+}
+
+/** As long as the log usually gets between two checkpoints, bytes. */
+const reserved = 3 * 1024 * 1024;
+
+/**
+ * Makes the log as long as it will be. A flush of a file that grew also waits for the file system's journal, which takes
+ * several times as long as one of a file whose blocks are there. SQLite ends at the first frame that is none, and starts
+ * again at the front of the file after a checkpoint.
+ */
+function reserveLog(path: string): void {
+  const log = openSync(path, "r+");
+  const { size } = fstatSync(log);
+  try {
+    const zeros = Buffer.alloc(Math.max(0, reserved - size));
+    for (let done = 0; done < zeros.length;)
+      done += writeSync(log, zeros, done, zeros.length - done, size + done);
+  } catch {
+    // What little space is left is for the data.
+    ftruncateSync(log, size);
+  } finally {
+    closeSync(log);
   }
 }
 
