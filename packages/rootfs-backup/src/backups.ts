@@ -274,8 +274,9 @@ export class Backups implements BackupService {
   #ofRecord(record: BackupRecord): Backup {
     const { staging, phases } = this.#options;
     const current = phases.of(record.id);
-    // The whole is found out only when somebody looks.
-    if (current?.phase === "packing" && record.stagedBytes === undefined) this.#queue?.measure(record.id);
+    // The whole is found out only when somebody looks who will wait for long: that takes as long as reading a small layer.
+    const isLong = current?.phase === "packing" && current.forMs > longPackMs;
+    if (isLong && record.stagedBytes === undefined) this.#queue?.measure(record.id);
     return backupOfRecord(record, current, staging.layer(record.id));
   }
 
@@ -292,6 +293,8 @@ export class Backups implements BackupService {
   }
 }
 
+/** Milliseconds after which whoever watches a backup being packed is told of how much. */
+const longPackMs = 10_000;
 /** Milliseconds that removing a backup waits for its staged copy to be deleted. */
 const discardMs = 10_000;
 /** Milliseconds that unpacking ahead waits for a backup to be stored. */

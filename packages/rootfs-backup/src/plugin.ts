@@ -136,8 +136,7 @@ async function start(
     now,
     onChange: (change, seconds) => {
       metrics.phase(change, seconds);
-      // A stored one is told of when its staged copy is gone too.
-      if (change.to !== "stored") backups.changed(backupId(change.subject));
+      backups.changed(backupId(change.subject));
       log.debug({ ...change }, "backup goes on");
     },
     onProgress: (id) => backups.changed(id),

@@ -124,10 +124,14 @@ test("every edge from removal to store is told, with the bytes of each phase", a
   const following = (async () => {
     for await (const change of node.backups.phaseChanges(stop.signal)) changes.push(change);
   })().catch(() => {});
+  reached.length = 0;
   await node.snapshotter.remove({ key: ran.key }, call);
   const { id } = await backupOf(node, ran);
   const seen: Backup[] = [];
   for await (const backup of node.backups.watch(id, call.signal)) seen.push(backup);
+  // Nobody who needs the backup waits for the end of its staged copy.
+  expect(reached).toContain("recorded");
+  expect(reached).not.toContain("discarded");
   stop.abort();
   await following;
   const edges = changes.filter(({ subject }) => subject === id);

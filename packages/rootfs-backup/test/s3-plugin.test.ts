@@ -91,8 +91,8 @@ test(
     const { id } = backup ?? (await node.backups.list(call.signal))[0] ?? {};
     if (id === undefined) throw new Error("no backup was made");
     for await (const each of node.backups.watch(id, call.signal)) if (each.state === "stored") break;
-    // The staged copy goes after the backup is stored.
-    await expect.poll(() => readdirSync(dir.at("node/backup/staging"))).toEqual([]);
+    await node.backups.settled(call.signal);
+    expect(readdirSync(dir.at("node/backup/staging"))).toEqual([]);
     // As `aeonctl backup` reads it, without the agent.
     await using opened = await openStore({ table: JSON.stringify(node.backups.storeTable) });
     expect((await opened.store.getBackup(id, call.signal))?.document.id).toBe(id);

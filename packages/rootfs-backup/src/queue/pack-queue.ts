@@ -159,7 +159,7 @@ export class PackQueue implements AsyncDisposable {
     try {
       if (task === "pack") await archiver.pack(record, signal);
       if (task === "upload") await uploader.upload(record, signal);
-      // Whoever waits for the backup finds nothing left of it here.
+      // At once, as staging is short of room first.
       if (backups.get(id)?.state === "stored") await this.#discard(record);
     } catch (error) {
       // A layer that was moved while it was read is read again from where it is now.

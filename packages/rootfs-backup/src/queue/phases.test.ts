@@ -43,9 +43,13 @@ test("progress belongs to its phase, and its end is always told", () => {
   expect(phases.of(id)).toBeUndefined();
   phases.enter(id, "uploading");
   phases.progress(id, { done: 1, total: 2 });
-  expect(phases.of(id)).toEqual({ phase: "uploading", progress: { done: 1, total: 2 } });
+  expect(phases.of(id)).toEqual({
+    phase: "uploading",
+    forMs: expect.any(Number),
+    progress: { done: 1, total: 2 },
+  });
   phases.progress(id, { done: 2, total: 2 });
   expect(progressed).toEqual([id]);
   phases.enter(id, "verifying");
-  expect(phases.of(id)).toEqual({ phase: "verifying" });
+  expect(phases.of(id)).toEqual({ phase: "verifying", forMs: expect.any(Number) });
 });

@@ -96,11 +96,14 @@ export class Phases {
     this.#options.onProgress(id);
   }
 
-  of(id: BackupId): { readonly phase: Phase; readonly progress?: Progress } | undefined {
+  /** `forMs`: how long it has been in that phase. */
+  of(
+    id: BackupId,
+  ): { readonly phase: Phase; readonly forMs: number; readonly progress?: Progress } | undefined {
     const current = this.#current.get(id);
     if (current === undefined) return undefined;
-    const { phase, progress } = current;
-    return { phase, ...(progress !== undefined && { progress }) };
+    const { phase, since, progress } = current;
+    return { phase, forMs: performance.now() - since, ...(progress !== undefined && { progress }) };
   }
 
   /** A backup was made of what was asked for. */
