@@ -10,8 +10,11 @@ const fdatasync = promisify(fdatasyncCallback);
 
 /** Uncompressed bytes of a full frame of a layer. */
 const layerFrameSize = 4 * 1024 * 1024;
-/** Bytes written between two flushes on the way, so that little is left to wait for at the end. */
-const flushEvery = 64 * 1024 * 1024;
+/**
+ * Bytes written between two flushes on the way, so that little is left to wait for: at the end, and for others who flush
+ * the same disk meanwhile, such as removals.
+ */
+const flushEvery = 8 * 1024 * 1024;
 /** Entries up to this size, header included, are not cut by the end of a frame. */
 export const keptTogether = 1024 * 1024;
 

@@ -105,6 +105,7 @@ interface FoundXattrs {
 
 function readXattrs(at: Buffer | number, path: Buffer, overlay: OverlayNamespace): FoundXattrs {
   const names = linux.listXattrsSync(at);
+  if (names.length === 0) return { data: [], dropped: [], opaque: false };
   const data: Xattr[] = [];
   const dropped: string[] = [];
   let opaque = false;
