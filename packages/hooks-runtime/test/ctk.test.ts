@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryFolder } from "@aeon/testkit";
+import { parse } from "smol-toml";
 import { beforeAll, expect, test } from "vitest";
 import { buildPrograms, bundle, call, runc } from "./toolkit.ts";
 
@@ -100,6 +101,37 @@ test("config, install, rules, a change of runtimes, uninstall", async () => {
   expect(await readdir(setup.bin)).toEqual([]);
   expect((await readdir(setup.etc)).toSorted()).toEqual(["config.toml", "hooks.json", "originals"]);
 });
+
+test("a file that says little gains the keys that are set, and keeps what it says", async () => {
+  await using setup = await setUp();
+  const file = join(setup.etc, "config.toml");
+  const few = '# ours\n[container-hooks-runtime]\nlog-level = "debug" # loud\n';
+  await writeFile(file, few);
+  const set = ["container-hooks-runtime.runtimes=/x/crun,runc", "container-hooks.path=/elsewhere/hooks.json"];
+  expect(await setup.ctk("config", ...set.flatMap((each) => ["--set", each]))).toMatchObject({ code: 0 });
+  const text = await readFile(file, "utf8");
+  expect(text).toMatch(/^# ours\n[^]*log-level = "debug" # loud\n/);
+  expect(parse(text)).toEqual({
+    "container-hooks": { path: "/elsewhere/hooks.json" },
+    "container-hooks-runtime": { "log-level": "debug", runtimes: ["/x/crun", "runc"] },
+  });
+});
+
+test("twenty processes that configure one file at once leave all twenty handlers, and then the original", async () => {
+  await using setup = await setUp();
+  const file = join(setup.folder, "daemon.json");
+  const text = '{ "data-root":"/d",\t"runtimes" : {} }';
+  await writeFile(file, text);
+  const names = Array.from({ length: 20 }, (_, index) => `handler-${index}`);
+  const each = (command: string) =>
+    Promise.all(names.map((name) => setup.ctk("runtime", command, "--config-file", file, "--name", name)));
+  for (const result of await each("configure")) expect(result).toMatchObject({ code: 0 });
+  const { runtimes } = JSON.parse(await readFile(file, "utf8")) as { runtimes: object };
+  expect(Object.keys(runtimes).toSorted()).toEqual(names.toSorted());
+  for (const result of await each("unconfigure")) expect(result).toMatchObject({ code: 0 });
+  expect(await readFile(file, "utf8")).toBe(text);
+  expect((await readdir(setup.folder)).toSorted()).toEqual(["daemon.json", "etc"]);
+}, 60_000);
 
 test("an installation from the wrong folder or without a low-level runtime changes nothing", async () => {
   await using setup = await setUp();

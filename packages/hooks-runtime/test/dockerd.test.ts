@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
@@ -119,12 +119,13 @@ test("dockerd with the launcher as default runtime runs hooks and shows refusals
         },
       ],
     });
-    const run = async (command: readonly string[], variables: readonly string[] = []) => {
+    const run = async (command: readonly string[], variables: readonly string[] = [], more: object = {}) => {
       const { text } = await docker(socket, "POST", "/containers/create", {
         Image: "shell",
         Cmd: command,
         Env: variables,
         NetworkDisabled: true,
+        ...more,
       });
       const { Id: id } = JSON.parse(text) as { Id: string };
       const started = await docker(socket, "POST", `/containers/${id}/start`);
@@ -136,6 +137,16 @@ test("dockerd with the launcher as default runtime runs hooks and shows refusals
     const { started, waited } = await run(["/bin/sh", "-c", "exit $SEEN"]);
     expect(started).toEqual({ status: 204, text: "" });
     expect(JSON.parse(waited)).toMatchObject({ StatusCode: 5 });
+    await expect.poll(() => readFile(notes, "utf8")).toBe(`${stages.join("\n")}\n`);
+
+    // Docker has a hook of its own then, which sets the network up.
+    await rm(notes);
+    const networked = await run(["/bin/sh", "-c", "exit $SEEN"], [], {
+      NetworkDisabled: false,
+      HostConfig: { NetworkMode: "none" },
+    });
+    expect(networked.started).toEqual({ status: 204, text: "" });
+    expect(JSON.parse(networked.waited)).toMatchObject({ StatusCode: 5 });
     await expect.poll(() => readFile(notes, "utf8")).toBe(`${stages.join("\n")}\n`);
 
     {

@@ -98,5 +98,10 @@ describe.each(containerdVersions)("containerd %s", (version) => {
     ]);
     expect(await node.runPod(pod, ["sh", "-c", '[ "$SEEN" = yes ] || exit 4'])).toBe(4);
     expect(await setup.notes()).toHaveLength(4);
+    await setup.toolkit.rules('{"nonsense":1}');
+    await writeFile(join(setup.toolkit.paths.state, "plan.json"), "");
+    await expect(node.runPod({ name: "web-2", handler }, ["true"])).rejects.toThrow(
+      /container-hooks: RULES_INVALID: .*hooks\.json:1:2: nonsense: unknown key/,
+    );
   });
 });

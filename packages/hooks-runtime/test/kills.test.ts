@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryFolder } from "@aeon/testkit";
 import { beforeAll, expect, test } from "vitest";
@@ -62,6 +62,19 @@ test(
       expect(await readFile(config, "utf8")).toBe(spliced);
     }
     expect(outcomes.size).toBe(2);
+    // What the killed ones were writing goes with the next rules, once it is old.
+    const names = await readdir(toolkit.paths.state);
+    for (const name of names.filter((each) => each.endsWith(".container-hooks")))
+      await utimes(join(toolkit.paths.state, name), 0, 0);
+    await writeFile(join(toolkit.paths.state, ".0123456789abcdef.container-hooks"), "in the middle of it");
+    await toolkit.compile();
+    expect((await readdir(toolkit.paths.state)).toSorted()).toEqual([
+      ".0123456789abcdef.container-hooks",
+      "guard",
+      "plan.json",
+      "plan.sh",
+      "runs",
+    ]);
   },
   rounds * 3000,
 );

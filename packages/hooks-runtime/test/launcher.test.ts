@@ -57,6 +57,7 @@ describe("arguments", () => {
     ["--root", "create"],
     ["--root=run"],
     ["-root", "restore", "--log", "LOG", "--log-format", "json", "--systemd-cgroup"],
+    ["--log=LOG", "-log-format=json"],
     ["--debug", "--rootless", "auto", "--criu=/x"],
     ["--cgroup-manager", "disabled"],
     ["--unknown", "value", "--"],
@@ -223,6 +224,9 @@ describe("config.json", () => {
     }
     await rm(setup.config);
     expect(await setup.run("create", "c1")).toMatchObject({ code: 7, stderr: "" });
+    await mkdir(setup.config);
+    expect(await setup.run("create", "c1")).toMatchObject({ code: 7, stderr: "" });
+    expect(await readdir(setup.bundle)).toEqual(["config.json"]);
   });
 
   test("a linked config.json is followed and stays a link", async () => {
@@ -295,8 +299,13 @@ describe("rules", () => {
       await using setup = await probed();
       await setup.toolkit.rules('{"createRuntime":[{"path":"relative"}]}');
       const log = join(setup.folder, "log");
-      for (const command of ["create", "run", "restore"]) {
-        const { code, stderr } = await setup.run("--log", log, "--log-format", format, command, "c1");
+      const flags = [
+        ["--log", log, "--log-format", format],
+        [`--log=${log}`, `--log-format=${format}`],
+        [`-log=${log}`, "-log-format", format],
+      ];
+      for (const [index, command] of ["create", "run", "restore"].entries()) {
+        const { code, stderr } = await setup.run(...(flags[index] ?? []), command, "c1");
         expect(code).toBe(1);
         expect(stderr).toMatch(
           /container-hooks: RULES_INVALID: .*hooks\.json:1:20: createRuntime\[0\]\.path: must be an absolute path\n$/,
@@ -310,6 +319,19 @@ describe("rules", () => {
       expect(await setup.read()).toBe(spec);
     },
   );
+
+  test("rules that everybody may write to refuse containers and nothing else", async () => {
+    await using setup = await probed();
+    await setup.toolkit.rules(hooks());
+    await chmod(setup.toolkit.paths.hooks, 0o666);
+    expect(await setup.run("create", "c1")).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("RULES_UNSAFE"),
+    });
+    for (const command of ["start", "state", "kill", "delete"])
+      expect(await setup.run(command, "c1")).toMatchObject({ code: 7, stderr: "" });
+    expect(await setup.read()).toBe(spec);
+  });
 
   test("a broken config.toml refuses containers and nothing else", async () => {
     await using setup = await probed();
@@ -377,7 +399,7 @@ test("descriptors, signals, limits, mask and environment arrive as with the prog
     "exec setpriv --dump",
   ].join("\n");
   await writeFile(setup.probe.path, looks, { mode: 0o755 });
-  const setupShell = `trap '' HUP USR1 PIPE; umask 027; ulimit -n 777; exec 3</dev/null 9>/dev/null 12</dev/zero; exec setpriv --pdeathsig KILL -- "$@"`;
+  const setupShell = `trap '' HUP USR1 PIPE; umask 027; ulimit -n 777; exec 3</dev/null 9>/dev/null 12</dev/zero; exec env --block-signal=USR2 setpriv --pdeathsig KILL -- "$@"`;
   const env = {
     PATH: "/usr/bin:/bin",
     PWD: setup.bundle,
@@ -398,6 +420,13 @@ test("descriptors, signals, limits, mask and environment arrive as with the prog
   // containerd's shim wants runc to die with it.
   expect(direct.stdout).toMatch(/^Parent death signal: kill$/im);
   expect(await setup.read()).toBe(spliced());
+
+  // Children of a shell block nothing: what it becomes itself shows the mask.
+  await writeFile(setup.probe.path, "#!/bin/sh\nexec grep SigBlk /proc/self/status\n", { mode: 0o755 });
+  await writeFile(setup.config, spec);
+  const blocked = await see(setup.probe.path);
+  expect(blocked.stdout).toMatch(/^SigBlk:\t0*800$/m);
+  expect(await see(setup.toolkit.launcher)).toEqual(blocked);
 });
 
 test.each([["exit 0"], ["exit 3"], ["exit 255"], ["kill -9 $$"], ["kill -TERM $$"]])(

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { errorMessage } from "@aeon/core";
 import { matcherFor, type Injection } from "../rules/injection.ts";
 import { loadRules } from "../rules/load-rules.ts";
-import { replaceFile } from "../spec/replace-file.ts";
+import { removeAbandoned, replaceFile } from "../spec/replace-file.ts";
 import { readToolkitConfig, type ToolkitConfig } from "../toolkit/toolkit-config.ts";
 import type { ToolkitPaths } from "../toolkit/toolkit-paths.ts";
 import { compiledPlanPath, planScriptPath, type CompiledPlan } from "./compiled-plan.ts";
@@ -62,6 +62,7 @@ async function writeState(
     self,
     closed: plan.rules.some(({ onFailure }) => onFailure === "fail"),
   });
+  await removeAbandoned(paths.state);
   await replaceFile(self, script, { durable: true, modifiedAt });
 }
 

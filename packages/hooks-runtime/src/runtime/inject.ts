@@ -24,7 +24,8 @@ export async function injectHooks(paths: ToolkitPaths, isStale: boolean): Promis
   const { plan, log } = compiled;
   if (plan.rules.length === 0) return;
   const file = (await lstat(configName)).isSymbolicLink() ? await realpath(configName) : configName;
-  const spec = readSpec(await readFile(file));
+  const bytes = await readFile(file).catch(() => undefined);
+  const spec = bytes && readSpec(bytes);
   if (spec === undefined) return;
   const injection = await injectionFor(spec, compiled, paths.state);
   const changed = spliceSpec(spec, injection);

@@ -14,7 +14,16 @@ try {
 } catch (error) {
   const message = `container-hooks: ${isAeonError(error) ? `${error.reason}: ` : ""}${errorMessage(error)}`;
   // Written without process.stdout, which would make pipes non-blocking for whoever shares them.
-  writeSync(2, `${message}\n`);
   writeSync(1, `${logLine(format, "error", message)}\n`);
   process.exitCode = refused;
+  complain(message);
+}
+
+/** containerd gives the runtime of a pod's sandbox a standard error that nothing can be written to. */
+function complain(message: string): void {
+  try {
+    writeSync(2, `${message}\n`);
+  } catch {
+    // The line above is shown.
+  }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 export interface ReplaceOptions {
@@ -9,6 +9,23 @@ export interface ReplaceOptions {
   readonly modifiedAt?: Date;
   /** Mode and owner; those of a new file when absent. */
   readonly like?: { readonly mode: number; readonly uid: number; readonly gid: number };
+}
+
+const temporaryName = /^\.[0-9a-f]{16}\.container-hooks$/;
+/** Milliseconds after which nobody can still be writing one. */
+const abandonedMs = 60_000;
+
+/** Removes from a folder what processes that were killed while they replaced a file left there. */
+export async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!temporaryName.test(name)) continue;
+    const path = join(folder, name);
+    const age = await stat(path).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
+    if (age > abandonedMs) await rm(path, { force: true });
+  }
 }
 
 /** Puts new content in the place of a file in one step; nothing of a failed attempt stays. */
