@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerEntry, ContainerRegistry, Labels, PodEndReason } from "@aeon/core";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { PodRecords } from "../records/pod-records.ts";
 import { isSlot, keyLabel, labelPrefix, retentionLabel } from "./labels.ts";
 

@@ -6,7 +6,7 @@ import {
   retentionLabel,
   scheduleLabel,
 } from "../capture/labels.ts";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import type { Pod, Policy } from "./api.ts";
 import { retentionOf } from "./policy-retention.ts";
 

@@ -1,6 +1,6 @@
 import { byteSize, duration } from "@aeon/core";
 import * as v from "valibot";
-import { present } from "../records/backup-record.ts";
+import { present } from "../present.ts";
 import { retentionText } from "../store/retention-rules.ts";
 import type { PolicySpec } from "./api.ts";
 
