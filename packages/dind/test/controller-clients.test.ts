@@ -1,14 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
 import type { Task } from "@aeon/containerd";
-import { debianFile } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { namespace } from "./open-controller.ts";
-import { endAll, importTools, shell } from "./support/main-tools.ts";
+import { endAll, importTools, shell, startRegistry } from "./support/main-tools.ts";
 
 const main = { namespace, id: "main" };
 let setup: Setup;
@@ -85,46 +81,24 @@ test("docker's command line in an inner container that mounts the socket, three 
 });
 
 test("push to a registry and pull from it, with credentials of 20 kB", async () => {
-  const program = await debianFile("docker-registry", "usr/bin/docker-registry");
-  const file = join(setup.folder, "registry.yml");
-  await writeFile(
-    file,
-    `version: 0.1
-log: { level: error }
-storage: { filesystem: { rootdirectory: ${join(setup.folder, "registry")} } }
-http: { addr: "127.0.0.1:5099" }
-`,
+  await using _ = await startRegistry(setup, task, 5099);
+  const auth = {
+    auths: { "127.0.0.1:5099": { auth: "", identitytoken: "", registrytoken: "t".repeat(20_000) } },
+  };
+  await shell(
+    setup,
+    task,
+    `mkdir -p /root/.docker; echo '${JSON.stringify(auth)}' > /root/.docker/config.json`,
   );
-  // In the network that the main container and dockerd share.
-  const registry = spawn("nsenter", ["-t", String(task.pid), "-n", program, "serve", file], {
-    stdio: "ignore",
-  });
-  const ended = once(registry, "exit");
-  try {
-    await expect
-      .poll(() => shell(setup, task, "wget -qO- http://127.0.0.1:5099/v2/ || true"), { interval: 50 })
-      .toBe("{}");
-    const auth = {
-      auths: { "127.0.0.1:5099": { auth: "", identitytoken: "", registrytoken: "t".repeat(20_000) } },
-    };
-    await shell(
-      setup,
-      task,
-      `mkdir -p /root/.docker; echo '${JSON.stringify(auth)}' > /root/.docker/config.json`,
-    );
-    await shell(
-      setup,
-      task,
-      "export HOME=/root; docker tag busybox 127.0.0.1:5099/team/box:1 && docker push -q 127.0.0.1:5099/team/box:1",
-    );
-    const before = await shell(setup, task, "docker images -q 127.0.0.1:5099/team/box:1");
-    await shell(setup, task, "docker rmi 127.0.0.1:5099/team/box:1");
-    await shell(setup, task, "export HOME=/root; docker pull -q 127.0.0.1:5099/team/box:1");
-    expect(await shell(setup, task, "docker images -q 127.0.0.1:5099/team/box:1")).toBe(before);
-  } finally {
-    registry.kill("SIGKILL");
-    await ended;
-  }
+  await shell(
+    setup,
+    task,
+    "export HOME=/root; docker tag busybox 127.0.0.1:5099/team/box:1 && docker push -q 127.0.0.1:5099/team/box:1",
+  );
+  const before = await shell(setup, task, "docker images -q 127.0.0.1:5099/team/box:1");
+  await shell(setup, task, "docker rmi 127.0.0.1:5099/team/box:1");
+  await shell(setup, task, "export HOME=/root; docker pull -q 127.0.0.1:5099/team/box:1");
+  expect(await shell(setup, task, "docker images -q 127.0.0.1:5099/team/box:1")).toBe(before);
 });
 
 /** Cgroup lines of a process on this machine by its arguments; undefined while there is none. */

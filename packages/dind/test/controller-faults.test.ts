@@ -267,6 +267,38 @@ async function killInStop(after: number): Promise<void> {
   }
 }
 
+/** Kills containerd some milliseconds after `work` began, and starts it again. */
+async function withoutContainerd(work: () => Promise<unknown>, after: number): Promise<void> {
+  const done = work().catch(() => {});
+  await sleep(after);
+  await setup.containerd.kill();
+  await setup.containerd.start();
+  await done;
+  await controller.settled();
+}
+
+test(
+  "a containerd that is killed at any moment of a start or a stop is in nobody's way afterwards",
+  { timeout: stopTimeout },
+  async () => {
+    const random = seeded(seed + 1);
+    for (let round = 0; round < rounds; round += 1) {
+      // The moment of the kill is what is being varied.
+      const [inStop, inStart] = [random(), random()].map((part) => Math.floor(part * longestStopMs));
+      const moment = `round ${round}, killed after ${inStop} and ${inStart} ms`;
+      await withoutContainerd(() => controller.stop(main), inStop ?? 0);
+      await controller.stop(main);
+      expect({ moment, sockets: await sockets() }).toEqual({ moment, sockets: "" });
+      await withoutContainerd(() => start(), inStart ?? 0);
+      expect({ moment, state: (await start()).state }).toEqual({ moment, state: "running" });
+      expect(await shell(setup, task, "docker images --format '{{.Repository}}'")).toBe("tools\n");
+    }
+    expect((await setup.client.containers()).map(({ id }) => id).toSorted()).toEqual(
+      [(await controller.status(main)).container, "main"].toSorted(),
+    );
+  },
+);
+
 test("a main container that is removed during a build leaves nothing", async () => {
   const build = await task.exec({
     args: [

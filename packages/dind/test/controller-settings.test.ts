@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController, DindSettings } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { defaultSettings, namespace } from "./open-controller.ts";
-import { connectOutside, endAll, endMain, shell } from "./support/main-tools.ts";
+import { connectOutside, endAll, endMain, shell, startRegistry } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
@@ -103,6 +103,36 @@ test("settings change while dockerd runs, where it can, and the others are named
   expect(await shell(setup, task, "docker run --rm busybox /bin/hostname -i")).toMatch(/^172\.30\./);
   await endMain(setup, task, "reload");
   await gone("reload");
+});
+
+test("a tenant's cache is asked for images, and inner containers have the pod's resolver", async () => {
+  const task = await setup.main("cache");
+  await shell(
+    setup,
+    task,
+    "printf 'search shop.svc\\nnameserver 10.9.8.7\\noptions ndots:5\\n' > /etc/resolv.conf",
+  );
+  const port = 5098;
+  await using _ = await startRegistry(setup, task, port);
+  await controller.start(named("cache"), signal);
+  const name = `127.0.0.1:${port}/library/cached:1`;
+  await shell(setup, task, `${importBusybox}; docker tag busybox ${name}; docker push -q ${name}`);
+  const id = await shell(
+    setup,
+    task,
+    `docker images -q --no-trunc ${name}; docker rmi -f ${name} busybox > /dev/null`,
+  );
+  changes.set("cache", { registryMirrors: [`http://127.0.0.1:${port}`] });
+  expect(await controller.reload()).toEqual(new Map());
+  const mirrors = (): Promise<string> => shell(setup, task, "docker info -f '{{.RegistryConfig.Mirrors}}'");
+  await expect.poll(mirrors).toBe(`[http://127.0.0.1:${port}/]\n`);
+  await shell(setup, task, "docker pull -q cached:1");
+  expect(await shell(setup, task, "docker images -q --no-trunc cached:1")).toBe(id.split("\n")[0] + "\n");
+  expect(await shell(setup, task, "docker run --rm cached:1 /bin/cat /etc/resolv.conf")).toMatch(
+    /^nameserver 10\.9\.8\.7\nsearch shop\.svc\noptions ndots:5$/m,
+  );
+  await endMain(setup, task, "cache");
+  await gone("cache");
 });
 
 test("one that nobody uses rests, and not while a container runs in it; the next client wakes it", async () => {

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Task } from "@aeon/containerd";
 import { run } from "@aeon/standalone";
-import { dockerTree } from "@aeon/testkit";
+import { debianFile, dockerTree } from "@aeon/testkit";
 import type { DindController } from "../../src/index.ts";
 import type { Setup } from "../dind-setup.ts";
 
@@ -32,6 +33,38 @@ export async function endAll(setup: Setup, controller: DindController): Promise<
     await (await setup.client.container(id).task()).kill("SIGKILL").catch(() => undefined);
   const deadline = Date.now() + 60_000;
   while (controller.list().length > 0 && Date.now() < deadline) await sleep(50);
+}
+
+/** A registry in the network that a main container and its dockerd share; answers once it serves. */
+export async function startRegistry(setup: Setup, task: Task, port: number): Promise<AsyncDisposable> {
+  const program = await debianFile("docker-registry", "usr/bin/docker-registry");
+  const file = join(setup.folder, `registry-${port}.yml`);
+  const data = join(setup.folder, `registry-${port}`);
+  await writeFile(
+    file,
+    `version: 0.1
+log: { level: error }
+storage: { filesystem: { rootdirectory: ${data} } }
+http: { addr: "127.0.0.1:${port}" }
+`,
+  );
+  const registry = spawn("nsenter", ["-t", String(task.pid), "-n", program, "serve", file], {
+    stdio: "ignore",
+  });
+  const ended = once(registry, "exit");
+  const stop = async (): Promise<void> => {
+    registry.kill("SIGKILL");
+    await ended;
+  };
+  const deadline = Date.now() + 30_000;
+  while ((await shell(setup, task, `wget -qO- http://127.0.0.1:${port}/v2/ || true`)) !== "{}") {
+    if (Date.now() > deadline) {
+      await stop();
+      throw new Error("the registry does not serve");
+    }
+    await sleep(50);
+  }
+  return { [Symbol.asyncDispose]: stop };
 }
 
 /** A network between a main container (10.77.0.2, `eth0`, default route) and a namespace outside of it (10.77.0.1). */
