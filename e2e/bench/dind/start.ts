@@ -75,7 +75,13 @@ async function startAlone(
   const process = await readMainProcess(main.pid);
   if (process === undefined) throw new Error("it ended");
   const from = performance.now();
-  await writeDaemonFiles(places, defaultSettings, process);
+  await writeDaemonFiles(
+    places,
+    defaultSettings,
+    process,
+    { uid: 0, gid: 0 },
+    { drivers: [], spec: undefined },
+  );
   const spec = dindSpec({
     places,
     main: process,
@@ -83,6 +89,7 @@ async function startAlone(
     args: daemonFlags(defaultSettings),
     env: [],
     deviceRules: deviceRulesOf(undefined),
+    isolation: { kind: "reduced-privileges", reason: "" },
   });
   const container = await setup.client.createContainer(places.container, { image: dindImage, spec });
   const task: Task = await container.newTask();

@@ -46,6 +46,11 @@ export const errors = defineErrors({
     when: "A container has no DinD container.",
     remedy: "aeonctl dind ls shows those that there are; aeonctl dind start makes one.",
   },
+  DIND_USER_NAMESPACE_UNAVAILABLE: {
+    code: "failed-precondition",
+    when: "dind.user-namespace is always, and the main container has no user namespace that a DinD container could join.",
+    remedy: "Give the pod hostUsers: false, or set dind.user-namespace to auto.",
+  },
   DIND_DAEMON_FAILED: {
     code: "unavailable",
     when: "dockerd does not start or does not answer on its socket.",

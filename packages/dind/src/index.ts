@@ -9,5 +9,6 @@ export { unused as unusedFiles } from "./image/image-recipe.ts";
 export type { BomPart } from "./image/sbom.ts";
 export { dindService, type DindService } from "./plugin/dind-service.ts";
 export { buildDebianImage, buildDindImage, openDindController } from "./plugin/lazy.ts";
+export { isolationFields } from "./plugin/isolation-fields.ts";
 export { dindPlugin } from "./plugin/plugin.ts";
 export type { ExplainedSetting } from "./plugin/settings-of.ts";

@@ -25,6 +25,7 @@ export const defaultSettings: DindSettings = {
   insecureRegistries: [],
   policyFile: undefined,
   idleMs: 0,
+  userNamespace: "auto",
   debug: false,
 };
 

@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { globSync } from "node:fs";
 import { listProcesses } from "@aeon/standalone";
+import { namespace } from "./open-controller.ts";
 
 /** Mounts (of loop devices too) and processes outside of main containers that a DinD container below a folder made. */
 export async function traces(folder: string): Promise<readonly string[]> {
@@ -8,5 +10,6 @@ export async function traces(folder: string): Promise<readonly string[]> {
   return [
     ...mounts.split("\n").filter((line) => line.includes(`${folder}/root`) || line.includes(`${folder}/s/`)),
     ...processes.map(({ args }) => args.join(" ")),
+    ...globSync(`/sys/fs/cgroup/**/${namespace}/**/aeon-dind-*`),
   ];
 }

@@ -15,6 +15,10 @@ export interface DindView {
   readonly dind: string;
   readonly pid: number | null;
   readonly since: string | null;
+  /** `user-namespace` or `reduced-privileges`. */
+  readonly isolation: string | null;
+  /** Why it is in no user namespace of a pod. */
+  readonly isolationReason: string | null;
 }
 
 export const dindView = (entry: dind.Dind): DindView => ({
@@ -26,6 +30,8 @@ export const dindView = (entry: dind.Dind): DindView => ({
   dind: entry.container,
   pid: entry.pid || null,
   since: isoTime(entry.since),
+  isolation: entry.isolation || null,
+  isolationReason: entry.isolationReason || null,
 });
 
 const columns: readonly Column<DindView>[] = [
@@ -39,6 +45,7 @@ const columns: readonly Column<DindView>[] = [
   { title: "RESTARTS", text: ({ restarts }) => String(restarts), align: "right" },
   { title: "SINCE", text: ({ since }) => shortTime(since) },
   { title: "DIND", text: (view) => view.dind },
+  { title: "ISOLATION", text: ({ isolation }) => isolation },
   { title: "REASON", text: ({ reason }) => reason },
 ];
 

@@ -1,5 +1,5 @@
 import { containerId, namespace } from "@aeon/core";
-import type { DindService } from "@aeon/dind";
+import { isolationFields, type DindService } from "@aeon/dind";
 import type { dind } from "@aeon/proto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
@@ -63,7 +63,7 @@ function mainOf(main: dind.DindMain | undefined): Main {
 function message(
   status: Awaited<ReturnType<DindService["status"]>>,
 ): MessageInitShape<typeof dind.DindSchema> {
-  const { namespace: space, id, state, reason, restarts, container, pid, since } = status;
+  const { namespace: space, id, state, reason, restarts, container, pid, since, isolation } = status;
   return {
     main: { namespace: space, containerId: id },
     state,
@@ -71,6 +71,7 @@ function message(
     restarts,
     container,
     pid: pid ?? 0,
+    ...isolationFields(isolation),
     ...(since > 0 && { since: timestampFromMs(since) }),
   };
 }

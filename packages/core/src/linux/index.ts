@@ -1,6 +1,7 @@
 export { openAtSync, readAtSync, statAtSync, statDescriptorSync, type FileStatus } from "./at.ts";
 export { tellsEntryTypesSync } from "./directory-entries.ts";
 export { listNamesSync } from "./directory-names.ts";
+export { withFileIdsSync } from "./file-ids.ts";
 export { lockFileSync, syncFileSystem } from "./file-system.ts";
 export { LinuxError } from "./linux-error.ts";
 export { releaseFreeMemory, releaseProgramCode } from "./memory.ts";
@@ -11,6 +12,8 @@ export {
   cloneMountSync,
   enterNamespaceSync,
   makeMountPrivateSync,
+  mapMountSync,
+  openUserNamespaceOfSync,
   unshareFileSystemSync,
 } from "./namespace.ts";
 export { openBeneath, openBeneathSync, openFlags, resolveFlags, type OpenRequest } from "./open.ts";

@@ -18,6 +18,10 @@ const mountSetattr = libcFunction(
 );
 const numbers = { openTree: 428, moveMount: 429, mountSetattr: 442 } as const;
 
+const ioctlCall = libcFunction("int ioctl(int fd, unsigned long request)");
+/** NS_GET_USERNS of linux/nsfs.h. */
+const getUserNamespace = 0xb701;
+
 const cloneFs = 0x200;
 const emptyPath = 0x1000;
 const recursive = 0x8000;
@@ -26,6 +30,7 @@ const closeOnExec = 0x8_0000;
 const moveFromEmptyPath = 4;
 const moveToEmptyPath = 0x40;
 const propagationPrivate = 1 << 18;
+const attributeIdMap = 0x10_0000;
 
 /** CLONE_NEW* numbers by the name of the namespace's file below /proc/PID/ns. */
 const namespaceTypes = { mnt: 0x2_0000, net: 0x4000_0000 } as const;
@@ -63,16 +68,34 @@ export function attachMountSync(mount: number, target: number, subject: BytePath
 
 /** Cuts a mount and all below it off from what happens to the mounts that they are copies of, both ways. */
 export function makeMountPrivateSync(mount: number): void {
-  const attributes = Buffer.alloc(32);
-  attributes.writeBigUInt64LE(BigInt(propagationPrivate), 16);
-  const flags = emptyPath | recursive;
-  mountSetattr.sync(
-    "mount tree",
-    numbers.mountSetattr,
-    mount,
-    cString(""),
-    flags,
-    attributes,
-    attributes.length,
-  );
+  setAttributes(mount, recursive, { propagation: propagationPrivate });
+}
+
+/**
+ * Lets a detached mount show its files with the ids that a user namespace, by an open `/proc/PID/ns/user`, maps them to:
+ * what is root's on disk is that namespace's root's. Not every file system can: overlayfs cannot.
+ */
+export function mapMountSync(mount: number, userNamespace: number): void {
+  setAttributes(mount, 0, { set: attributeIdMap, userNamespace });
+}
+
+interface MountAttributes {
+  readonly set?: number;
+  readonly propagation?: number;
+  readonly userNamespace?: number;
+}
+
+/** struct mount_attr has four numbers of 64 bits: set, clear, propagation and a user namespace. */
+function setAttributes(mount: number, flags: number, attributes: MountAttributes): void {
+  const { set = 0, propagation = 0, userNamespace = 0 } = attributes;
+  const bytes = Buffer.alloc(32);
+  for (const [index, value] of [set, 0, propagation, userNamespace].entries())
+    bytes.writeBigUInt64LE(BigInt(value), 8 * index);
+  const all = emptyPath | flags;
+  mountSetattr.sync("mount", numbers.mountSetattr, mount, cString(""), all, bytes, bytes.length);
+}
+
+/** The user namespace that another namespace, by an open `/proc/PID/ns/*`, belongs to. Close the descriptor. */
+export function openUserNamespaceOfSync(namespace: number): number {
+  return ioctlCall.sync("namespace", namespace, getUserNamespace);
 }

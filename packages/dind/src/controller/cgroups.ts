@@ -4,12 +4,15 @@ import { errnoOf } from "@aeon/core";
 
 /**
  * Removes the cgroups of a DinD container that dockerd's containers left below it: the runtime removes only those that
- * are empty of children. False when a process is left in one.
+ * are empty of children. `main`: path of its main container's too, which has ended; the runtime could not remove it
+ * while there was one below. False when a process is left in one.
  */
-export async function removeCgroups(name: string): Promise<boolean> {
+export async function removeCgroups(name: string, main?: string): Promise<boolean> {
   let isAll = true;
-  for (const hierarchy of await hierarchies())
+  for (const hierarchy of await hierarchies()) {
     for (const folder of await find(hierarchy, name)) isAll = (await removeTree(folder)) && isAll;
+    if (main !== undefined) await removeGroup(join(hierarchy, main));
+  }
   return isAll;
 }
 
@@ -41,12 +44,17 @@ async function removeTree(folder: string): Promise<boolean> {
   let isAll = true;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => []))
     if (entry.isDirectory()) isAll = (await removeTree(join(folder, entry.name))) && isAll;
+  return (await removeGroup(folder)) && isAll;
+}
+
+/** False when there are processes or groups in it. */
+async function removeGroup(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);
-    return isAll;
+    return true;
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return isAll;
-    if (errnoOf(error) === "EBUSY") return false;
+    if (errnoOf(error) === "ENOENT") return true;
+    if (errnoOf(error) === "EBUSY" || errnoOf(error) === "ENOTEMPTY") return false;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import type { Client, ContainerInfo } from "@aeon/containerd";
 import type { Logger } from "@aeon/core";
 import type { DindSettings } from "./dind-settings.ts";
 import type { MainContainer } from "./places.ts";
+import type { Isolation } from "./user-namespace.ts";
 
 export interface ControllerOptions {
   readonly client: Client;
@@ -41,4 +42,6 @@ export interface DindStatus extends MainContainer {
   /** First process of the DinD container; absent while it has none. */
   readonly pid: number | undefined;
   readonly since: number;
+  /** What keeps its root from being the host's; absent while it does not run. */
+  readonly isolation: Isolation | undefined;
 }

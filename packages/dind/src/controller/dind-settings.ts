@@ -1,3 +1,4 @@
+import type { UserNamespaceSetting } from "./user-namespace.ts";
 import type { NetworkPolicy } from "../filter/filter-config.ts";
 
 /** What shapes one DinD container; the agent's configuration, or a label of the main container, gives each. */
@@ -13,6 +14,8 @@ export interface DindSettings {
   readonly policyFile: string | undefined;
   /** Milliseconds without connections and running containers until D is stopped; 0 for never. */
   readonly idleMs: number;
+  /** Whether D joins the user namespace of a main container that has one; `always` refuses others. */
+  readonly userNamespace: UserNamespaceSetting;
   readonly debug: boolean;
 }
 

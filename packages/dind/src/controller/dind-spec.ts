@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
-import type { RuntimeSpec, SpecDevice, SpecDeviceRule, SpecMount } from "@aeon/oci";
+import type { RuntimeSpec, SpecDevice, SpecDeviceRule, SpecMount, SpecNamespace } from "@aeon/oci";
 import { initPath } from "../image/image-recipe.ts";
 import type { MainProcess } from "./main-process.ts";
 import { inside, type Places } from "./places.ts";
+import type { Isolation } from "./user-namespace.ts";
 
 /** What dockerd, BuildKit and runc need; all else is out of reach for whoever gets hold of D. */
 const capabilities = [
@@ -52,6 +53,7 @@ export interface DindSpecRequest {
   readonly env: readonly string[];
   /** Access to devices, from {@link deviceRulesOf}. */
   readonly deviceRules: readonly SpecDeviceRule[];
+  readonly isolation: Isolation;
 }
 
 /** What D's containers may do with devices; M's own devices are among them. */
@@ -61,7 +63,8 @@ export const deviceRulesOf = (mainSpec: RuntimeSpec | undefined): readonly SpecD
 ];
 
 /** The DinD container's configuration: M's network, everything else its own, the least that dockerd runs with. */
-export function dindSpec({ places, main, mainSpec, args, env, ...request }: DindSpecRequest): RuntimeSpec {
+export function dindSpec(request: DindSpecRequest): RuntimeSpec {
+  const { places, main, mainSpec, args, env, isolation } = request;
   const held = availableCapabilities();
   return {
     ociVersion: "1.0.2",
@@ -79,12 +82,17 @@ export function dindSpec({ places, main, mainSpec, args, env, ...request }: Dind
     },
     root: { path: "rootfs", readonly: false },
     hostname: main.hostname,
-    mounts: mountsOf(places),
+    mounts: mountsOf(places, isolation),
     linux: {
       namespaces: [
         ...(["pid", "mount", "ipc", "uts", "cgroup"] as const).map((type) => ({ type })),
         { type: "network", path: `/proc/${main.pid}/ns/net` },
+        ...userNamespaceOf(isolation),
       ],
+      ...(isolation.kind === "user-namespace" && {
+        uidMappings: isolation.uids,
+        gidMappings: isolation.gids,
+      }),
       cgroupsPath: `${main.cgroup === "/" ? "" : main.cgroup}/${places.container}`,
       devices: [...(mainSpec?.linux?.devices ?? [])],
       resources: { devices: [...request.deviceRules] },
@@ -127,7 +135,11 @@ const tmpfs = (destination: string, ...options: string[]): SpecMount => ({
   options: ["nosuid", "nodev", ...options],
 });
 
-function mountsOf(places: Places): readonly SpecMount[] {
+const userNamespaceOf = (isolation: Isolation): readonly SpecNamespace[] =>
+  isolation.kind === "user-namespace" ? [{ type: "user", path: `/proc/${isolation.pid}/ns/user` }] : [];
+
+function mountsOf(places: Places, isolation: Isolation): readonly SpecMount[] {
+  const isMapped = isolation.kind === "user-namespace";
   return [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
     {
@@ -153,9 +165,13 @@ function mountsOf(places: Places): readonly SpecMount[] {
     },
     tmpfs("/run", "mode=755"),
     bind(places.run, inside.run),
-    tmpfs(inside.pins, "mode=700", "size=1m"),
+    // The host's root is nobody in file systems of another user namespace, and can make nothing there.
+    isMapped ? bind(places.pins, inside.pins) : tmpfs(inside.pins, "mode=700", "size=1m"),
     bind(places.config, inside.config, "ro"),
-    bind(places.data, inside.data),
+    bind(places.filtered, inside.filtered, "ro"),
+    bind(places.drivers, inside.drivers, "ro"),
+    // Attached later where it needs other ids.
+    ...(isMapped ? [tmpfs("/tmp", "mode=1777")] : [bind(places.data, inside.data)]),
     bind(`${places.config}/resolv.conf`, "/etc/resolv.conf", "ro"),
     bind(`${places.config}/hosts`, "/etc/hosts", "ro"),
   ];

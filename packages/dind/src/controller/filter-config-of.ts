@@ -1,4 +1,4 @@
-import type { FilterConfig } from "../filter/filter-config.ts";
+import type { DeviceConfig, FilterConfig } from "../filter/filter-config.ts";
 import type { DindSettings } from "./dind-settings.ts";
 import type { Live } from "./live.ts";
 import { inside, type MainContainer } from "./places.ts";
@@ -8,6 +8,7 @@ export function filterConfigOf(
   main: MainContainer,
   { places, pid }: Pick<Live, "places" | "pid">,
   settings: DindSettings,
+  devices: DeviceConfig,
   socketPaths: readonly string[],
 ): FilterConfig {
   const { policyFile, network, addressPool } = settings;
@@ -22,6 +23,7 @@ export function filterConfigOf(
     network: { policy: network, pools: [addressPool] },
     ...(policyFile !== undefined && { policyFile }),
     stateFolder: places.filterState,
+    devices,
     auditFile: places.auditFile,
     controlSocket: places.filterControl,
   };

@@ -3,18 +3,10 @@ import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errnoOf, errorMessage } from "@aeon/core";
 import { removeCgroups } from "./cgroups.ts";
+import { groupsIn, hierarchiesIn, isSame } from "./hierarchies.ts";
 
 const looks = 40;
 const lookMs = 50;
-
-/** A mounted hierarchy of control groups. */
-interface Hierarchy {
-  /** Empty for that of cgroup v2. */
-  readonly controllers: readonly string[];
-  readonly mount: string;
-  /** The group that the mount shows. */
-  readonly root: string;
-}
 
 /** The name of a filter's group beside that of its main container. */
 export const filterGroup = (key: string): string => `aeon-filter-${key}`;
@@ -69,30 +61,3 @@ async function makeGroup(group: string, controllers: readonly string[]): Promise
   for (const file of ["cpuset.cpus", "cpuset.mems"])
     await writeFile(join(group, file), await readFile(join(dirname(group), file)));
 }
-
-/** The groups of a process by hierarchy, from the text of `/proc/PID/cgroup`. */
-function groupsIn(
-  text: string,
-): readonly { readonly controllers: readonly string[]; readonly path: string }[] {
-  return text.split("\n").flatMap((line) => {
-    const [, list, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (list === undefined || path === undefined) return [];
-    return [{ controllers: list.split(",").filter((each) => each !== ""), path }];
-  });
-}
-
-/** From the text of `/proc/self/mountinfo`. */
-function hierarchiesIn(text: string): readonly Hierarchy[] {
-  return text.split("\n").flatMap((line) => {
-    const [before = "", after = ""] = line.split(" - ");
-    const [, , , root, mount] = before.split(" ");
-    const [type, , options = ""] = after.split(" ");
-    if (root === undefined || mount === undefined) return [];
-    if (type === "cgroup2") return [{ controllers: [], mount, root }];
-    return type === "cgroup" ? [{ controllers: options.split(","), mount, root }] : [];
-  });
-}
-
-/** Mounts name options of their own beside the controllers. */
-const isSame = (mounted: readonly string[], wanted: readonly string[]): boolean =>
-  wanted.length === 0 ? mounted.length === 0 : wanted.every((each) => mounted.includes(each));

@@ -10,6 +10,7 @@ import { filterGroup, moveBeside, removeFilterGroup } from "./filter-group.ts";
 import { killFilters, startFilter } from "./filter-process.ts";
 import type { Live } from "./live.ts";
 import { isAlive, readMainProcess, type MainProcess } from "./main-process.ts";
+import { devicesOf } from "./main-devices.ts";
 import { filteredSocketCopy } from "./main-mounts.ts";
 import { requireRecord, type Parts } from "./parts.ts";
 import type { MainContainer } from "./places.ts";
@@ -51,7 +52,8 @@ export class FilterKeeper {
     const sockets = live.sockets.length > 0 ? live.sockets : await this.#makeSockets(main, process, before);
     live.sockets = sockets;
     const paths = sockets.map(({ path }) => path);
-    const config = filterConfigOf(main, live, settings, paths);
+    const { spec } = await this.#parts.mains.info(main);
+    const config = filterConfigOf(main, live, settings, devicesOf(spec), paths);
     const ready = startFilter({
       places: live.places,
       config,

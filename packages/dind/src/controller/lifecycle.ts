@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { errorMessage } from "@aeon/core";
+import { errors } from "../errors.ts";
 import { prepareNamespaces } from "../system/namespace-thread.ts";
 import { FilterKeeper } from "./filter-keeper.ts";
 import type { Live } from "./live.ts";
@@ -10,6 +11,7 @@ import type { MainContainer } from "./places.ts";
 import type { DindRecord } from "./records.ts";
 import { endDind, removeFiles } from "./remove-dind.ts";
 import { startDind } from "./start-dind.ts";
+import { isolationOf } from "./user-namespace.ts";
 import { WakeUp } from "./wake-up.ts";
 
 /** Brings DinD containers from one state to another. Every call has to have its turn in the container's queue. */
@@ -37,6 +39,11 @@ export class Lifecycle {
       if (!isNew && !live.isClear) await this.end(record, live, { kindly: false });
       live.isClear = false;
       const settings = options.settings(info, main.namespace);
+      const isolation = isolationOf(process, settings.userNamespace);
+      if (isolation.kind === "reduced-privileges" && settings.userNamespace === "always")
+        throw errors.DIND_USER_NAMESPACE_UNAVAILABLE(`container ${main.id}: ${isolation.reason}`, {
+          details: { namespace: main.namespace, id: main.id },
+        });
       await mkdir(live.places.run, { recursive: true, mode: 0o700 });
       const filter = this.filters.ensure(main, process, settings);
       // Awaited later; a failure before must not be an unhandled one.
@@ -48,6 +55,7 @@ export class Lifecycle {
         mainSpec: info.spec,
         places: live.places,
         settings,
+        isolation,
         snapshotter: options.snapshotter,
         imageArchive: options.imageArchive,
         env: options.env ?? [],
@@ -58,6 +66,7 @@ export class Lifecycle {
       live.pid = task.pid;
       live.since = Date.now();
       live.settings = settings;
+      live.isolation = isolation;
       live.idleSince = undefined;
       live.wakeUp?.handOver();
       live.wakeUp = undefined;
@@ -163,6 +172,7 @@ export class Lifecycle {
       links,
       forward,
       snapshotter: options.snapshotter,
+      cgroup: process.cgroup,
     });
     return { record, isNew: true };
   }

@@ -3,6 +3,7 @@ import type { DindState, DindStatus } from "./controller-options.ts";
 import type { DindSettings } from "./dind-settings.ts";
 import { placesOf, type MainContainer, type Places } from "./places.ts";
 import type { DindRecord } from "./records.ts";
+import type { Isolation } from "./user-namespace.ts";
 import type { WakeUp } from "./wake-up.ts";
 
 /** What is known of one DinD container in this process; the record has what must survive it. */
@@ -15,6 +16,7 @@ export interface Live {
   pid: number | undefined;
   since: number;
   settings: DindSettings | undefined;
+  isolation: Isolation | undefined;
   wakeUp: WakeUp | undefined;
   /** Since when nobody used it. */
   idleSince: number | undefined;
@@ -54,6 +56,7 @@ export class LiveContainers {
         pid: undefined,
         since: 0,
         settings: undefined,
+        isolation: undefined,
         wakeUp: undefined,
         idleSince: undefined,
         isClear: false,
@@ -95,7 +98,7 @@ export class LiveContainers {
   }
 
   statusOf({ namespace, id }: MainContainer): DindStatus {
-    const { state, reason, restarts, pid, since, places } = this.of({ namespace, id });
-    return { namespace, id, state, reason, restarts, pid, since, container: places.container };
+    const { state, reason, restarts, pid, since, isolation, places } = this.of({ namespace, id });
+    return { namespace, id, state, reason, restarts, pid, since, isolation, container: places.container };
   }
 }

@@ -1,6 +1,7 @@
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { errnoOf, linux } from "@aeon/core";
+import { mappedRoot, readUserNamespace, type MainUserNamespace } from "./user-namespace.ts";
 
 /** What of a main container's process shapes its DinD container. */
 export interface MainProcess {
@@ -15,6 +16,7 @@ export interface MainProcess {
   /** Host ids of its root user. */
   readonly uid: number;
   readonly gid: number;
+  readonly userNamespace: MainUserNamespace;
 }
 
 /** Start time of a process; undefined when it is gone. */
@@ -38,15 +40,17 @@ export async function readMainProcess(pid: number): Promise<MainProcess | undefi
   try {
     const root = openSync(`/proc/${pid}/root`, linux.openFlags.path);
     try {
+      const userNamespace = readUserNamespace(pid);
       return {
         pid,
         startTime,
-        cgroup: cgroupOf(await readFile(`/proc/${pid}/cgroup`, "utf8")),
+        cgroup: cgroupOf(await readFile(`/proc/${pid}/cgroup`, "utf8"), isUnified()),
         resolver: readInside(root, "etc/resolv.conf"),
         hosts: readInside(root, "etc/hosts"),
         hostname: readInside(root, "etc/hostname")?.trim() || "docker",
-        uid: mappedRoot(await readFile(`/proc/${pid}/uid_map`, "utf8")),
-        gid: mappedRoot(await readFile(`/proc/${pid}/gid_map`, "utf8")),
+        uid: mappedRoot(userNamespace.uids),
+        gid: mappedRoot(userNamespace.gids),
+        userNamespace,
       };
     } finally {
       closeSync(root);
@@ -57,24 +61,18 @@ export async function readMainProcess(pid: number): Promise<MainProcess | undefi
   }
 }
 
+/** Whether container runtimes here use cgroup v2: they look at what is mounted, not at what the kernel has besides. */
+const isUnified = (): boolean => existsSync("/sys/fs/cgroup/cgroup.controllers");
+
 /** On cgroup v1 the path below the memory controller counts, whose limits matter most; else the one of cgroup v2. */
-export function cgroupOf(text: string): string {
+function cgroupOf(text: string, unified: boolean): string {
   const entries = text
     .trim()
     .split("\n")
     .map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? []);
   const memory = entries.find(([, controllers]) => controllers?.split(",").includes("memory"));
-  const unified = entries.find(([, controllers]) => controllers === "");
-  return memory?.[2] ?? unified?.[2] ?? "/";
-}
-
-/** Host id of what is id 0 inside. */
-export function mappedRoot(map: string): number {
-  for (const line of map.trim().split("\n")) {
-    const [inner, outer] = line.trim().split(/\s+/).map(Number);
-    if (inner === 0 && outer !== undefined) return outer;
-  }
-  return 0;
+  const ofTwo = entries.find(([, controllers]) => controllers === "");
+  return (unified ? undefined : memory?.[2]) ?? ofTwo?.[2] ?? "/";
 }
 
 /** Bytes of a resolver or hosts file that are read; the container may have made it anything. */

@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 
@@ -34,8 +35,21 @@ async function ask(socketPath: string, path: string, timeoutMs: number): Promise
   return promise;
 }
 
-/** What dockerd said last. */
+/** Bytes of the end of a log that are read. */
+const tailBytes = 8192;
+
+/** What dockerd said last. Whoever got hold of dockerd may have put something else in the log's place. */
 export async function logTail(path: string, lines = 5): Promise<string> {
-  const said = await readFile(path, "utf8").catch(() => "");
-  return said.trimEnd().split("\n").slice(-lines).join("\n");
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const status = await file.stat();
+    if (!status.isFile()) return "";
+    const { buffer, bytesRead } = await file.read({
+      buffer: Buffer.alloc(tailBytes),
+      position: Math.max(0, status.size - tailBytes),
+    });
+    return buffer.toString("utf8", 0, bytesRead).trimEnd().split("\n").slice(-lines).join("\n");
+  } catch {
+    return "";
+  }
 }

@@ -16,10 +16,16 @@ export interface Places {
   readonly container: string;
   /** Folder for run-time state, on the host. */
   readonly state: string;
-  /** Mounted at `/run/aeon` in D: dockerd's socket, firewall rules, log. */
+  /** Mounted at `/run/aeon` in D: dockerd's socket and log. */
   readonly run: string;
-  /** Mounted at `/etc/docker` in D. */
+  /** Mounted at `/etc/docker` in D, which cannot change it: settings, firewall rules. */
   readonly config: string;
+  /** Mounted at `/run/aeon-filtered` in D: where inner containers find the filtered socket. */
+  readonly filtered: string;
+  /** Mounted at `/run/aeon-drivers` in D: files that the main container's GPU driver is mounted on. */
+  readonly drivers: string;
+  /** Holds the pins' mount points where D is in a user namespace. */
+  readonly pins: string;
   /** dockerd's own socket as the host sees it. */
   readonly upstream: string;
   /** Where dockerd makes it; it moves to `upstream` once it serves, so that clients never meet one that does not. */
@@ -44,7 +50,8 @@ export const inside = {
   data: "/var/lib/docker",
   mainRoot: "/mainroot",
   pins: "/run/aeon-pins",
-  filtered: "/run/aeon/filtered",
+  filtered: "/run/aeon-filtered",
+  drivers: "/run/aeon-drivers",
 } as const;
 
 /** Labels of D's record in containerd that tie it to its main container. */
@@ -66,6 +73,9 @@ export function placesOf(
     state,
     run: join(state, "run"),
     config: join(state, "etc"),
+    filtered: join(state, "filtered"),
+    drivers: join(state, "drivers"),
+    pins: join(state, "pins"),
     upstream: join(state, "run", "docker.sock"),
     starting: join(state, "run", "dockerd.sock"),
     daemonLog: join(state, "run", "dockerd.log"),

@@ -8,6 +8,7 @@ import type { Parts } from "./parts.ts";
 import { ping } from "./ping.ts";
 import type { MainContainer } from "./places.ts";
 import type { DindRecord } from "./records.ts";
+import { isolationInForce } from "./user-namespace.ts";
 
 /** What a main container that asks for Docker gets. */
 export interface Wishes {
@@ -88,7 +89,9 @@ export class Reconciler {
     if (process === undefined) return;
     if (isRunning && (await ping(live.places.upstream)) === undefined) {
       const settings = options.settings(await mains.info(record), record.namespace);
-      Object.assign(live, { state: "running", reason: "", pid: task.pid, since: Date.now(), settings });
+      const isolation = isolationInForce(task.pid, process, settings.userNamespace);
+      const found = { pid: task.pid, since: Date.now(), settings, isolation };
+      Object.assign(live, { state: "running", reason: "", ...found });
       // Its filter may have ended meanwhile.
       await this.#lifecycle.filters.restore(record, process, settings);
       return;

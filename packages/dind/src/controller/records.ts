@@ -16,6 +16,8 @@ export interface DindRecord {
   /** Its IPv4 forwarding before. */
   readonly forward: string;
   readonly snapshotter: string;
+  /** Its cgroup; absent in records of earlier versions. */
+  readonly cgroup?: string;
 }
 
 const migrations = [

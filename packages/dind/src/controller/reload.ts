@@ -1,10 +1,12 @@
 import { join } from "node:path";
+import type { ContainerInfo } from "@aeon/containerd";
 import { errorMessage } from "@aeon/core";
 import { daemonConfig, replace } from "./daemon-files.ts";
 import { liveSettings, type DindSettings } from "./dind-settings.ts";
 import { FilterControl } from "./filter-control.ts";
 import { filterConfigOf } from "./filter-config-of.ts";
 import type { Live } from "./live.ts";
+import { devicesOf } from "./main-devices.ts";
 import type { Parts } from "./parts.ts";
 import type { DindRecord } from "./records.ts";
 import { socketPaths } from "../mounts/main-socket.ts";
@@ -33,7 +35,8 @@ async function reloadOne(
 ): Promise<readonly string[]> {
   const before = live.settings;
   if (before === undefined || live.state !== "running") return [];
-  const next = options.settings(await mains.info(record), record.namespace);
+  const info = await mains.info(record);
+  const next = options.settings(info, record.namespace);
   const keys = Object.keys(next).filter(
     (key) => JSON.stringify(Reflect.get(next, key)) !== JSON.stringify(Reflect.get(before, key)),
   );
@@ -45,16 +48,21 @@ async function reloadOne(
     await replace(join(live.places.config, "daemon.json"), daemonConfig(taken));
     const client = options.client.withNamespace(record.namespace);
     await (await client.container(live.places.container).task()).kill("SIGHUP");
-    if (keys.includes("policyFile")) await reloadFilter(record, live, taken);
+    if (keys.includes("policyFile")) await reloadFilter(record, live, taken, info);
     live.settings = taken;
   }
   return keys.filter((key) => !isLive(key));
 }
 
 /** The listeners in the file count at its start only. */
-async function reloadFilter(record: DindRecord, live: Live, settings: DindSettings): Promise<void> {
+async function reloadFilter(
+  record: DindRecord,
+  live: Live,
+  settings: DindSettings,
+  { spec }: ContainerInfo,
+): Promise<void> {
   const { namespace, id } = record;
-  const config = filterConfigOf({ namespace, id }, live, settings, socketPaths);
+  const config = filterConfigOf({ namespace, id }, live, settings, devicesOf(spec), socketPaths);
   await replace(live.places.filterConfig, JSON.stringify(config));
   await new FilterControl(live.places.filterControl).reload();
 }

@@ -37,7 +37,8 @@ export async function endDind(
   }
   await unlessGone(container.delete({ snapshot: true }));
   await clearNetwork(record);
-  await removeCgroups(places.container);
+  const hasEnded = !isAlive(record.pid, record.startTime);
+  await removeCgroups(places.container, hasEnded ? record.cgroup : undefined);
 }
 
 const dockerLink = /^(?:docker0|br-[0-9a-f]{12}|veth[0-9a-f]{7})$/;

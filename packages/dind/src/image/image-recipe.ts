@@ -64,6 +64,9 @@ const files: Readonly<Record<string, string>> = {
   "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
   "etc/group": "root:x:0:\nnogroup:x:65534:\ndocker:x:998:\n",
   "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+  // What is mounted over them; in a user namespace the runtime cannot make them.
+  "etc/resolv.conf": "",
+  "etc/hosts": "",
 };
 
 /**
@@ -87,7 +90,7 @@ if [ -f "$root/cgroup.controllers" ]; then
     tries=$((tries + 1))
   done
 fi
-if [ -f /run/aeon/rules.nft ]; then nft -f /run/aeon/rules.nft; fi
+if [ -s /etc/docker/rules.nft ]; then nft -f /etc/docker/rules.nft; fi
 # The pod's own limit on packet sizes is that of networks inside it.
 device=$(awk '$2 == "00000000" {print $1; exit}' /proc/net/route)
 mtu=$(cat "/sys/class/net/\${device:-lo}/mtu" 2>/dev/null || echo 1500)
@@ -104,7 +107,7 @@ export const dindRecipe: Omit<DebianImageRecipe, "labels"> = {
   links,
   files,
   programs: { [initPath]: initScript },
-  folders: ["mainroot", "var/lib/docker", "run/aeon", "proc", "sys", "dev", "tmp"],
+  folders: ["mainroot", "var/lib/docker", "etc/docker", "run/aeon", "proc", "sys", "dev", "tmp"],
   sbomPath,
   entrypoint: [`/${initPath}`],
   tool: "aeonctl dind image build",

@@ -43,7 +43,9 @@ export async function makeMainSockets(
     await claim(made.map(({ inode }) => inode));
     for (const { folder, fd } of directories) {
       checkFree(fd, folder, ours);
-      renameSync(linux.descriptorPath(fd, newName), linux.descriptorPath(fd, socketName));
+      asRootOf(main, () =>
+        renameSync(linux.descriptorPath(fd, newName), linux.descriptorPath(fd, socketName)),
+      );
     }
     return made;
   } catch (error) {
@@ -130,7 +132,7 @@ function openFolder(root: number, path: string, main: MainProcess): number {
         resolve,
       });
       try {
-        mkdirSync(linux.descriptorPath(parent, name), 0o755);
+        asRootOf(main, () => mkdirSync(linux.descriptorPath(parent, name), 0o755));
         lchownSync(linux.descriptorPath(parent, name), main.uid, main.gid);
       } catch (cause) {
         // A link that leads nowhere.
@@ -153,13 +155,24 @@ function listenIn(
   checkFree(directory, folder, ours);
   removeNew(directory);
   const path = linux.descriptorPath(directory, newName).toString();
-  const fd = linux.listenUnixSync(path, socketMode);
+  const fd = asRootOf(main, () => linux.listenUnixSync(path, socketMode));
   try {
     lchownSync(path, main.uid, main.gid);
     return { fd, inode: inodeIn(directory, newName) ?? "" };
   } catch (error) {
     closeSync(fd);
     throw error;
+  }
+}
+
+/** Files that the container's own root may not make, the host's makes, where it can. */
+function asRootOf<T>(main: MainProcess, make: () => T): T {
+  if (!main.userNamespace.isOwn) return make();
+  try {
+    return linux.withFileIdsSync(main, make);
+  } catch (error) {
+    if (errnoOf(error) !== "EACCES" && errnoOf(error) !== "EPERM") throw error;
+    return make();
   }
 }
 

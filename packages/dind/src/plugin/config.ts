@@ -1,5 +1,6 @@
 import { absolutePath, byteSize, duration } from "@aeon/core";
 import * as v from "valibot";
+import { userNamespaceSettings } from "../controller/user-namespace.ts";
 
 const texts = (description: string) =>
   v.optional(v.pipe(v.array(v.string()), v.description(description)), []);
@@ -57,6 +58,15 @@ export const dindConfig = v.strictObject({
   "idle-stop": v.optional(
     v.pipe(duration(), v.description("stop a DinD container that nobody uses for so long; 0 for never")),
     0,
+  ),
+  "user-namespace": v.optional(
+    v.pipe(
+      v.picklist(userNamespaceSettings),
+      v.description(
+        "whether DinD containers join the user namespace of pods with `hostUsers: false`; `always` refuses Docker to other pods",
+      ),
+    ),
+    "auto",
   ),
   debug: v.optional(v.pipe(v.boolean(), v.description("dockerd logs more")), false),
 });

@@ -33,6 +33,7 @@ function recorder(): DindService & { readonly calls: string[] } {
         container: "d",
         pid: 1,
         since: 1,
+        isolation: undefined,
       };
     };
   return {

@@ -6,6 +6,7 @@ import type { DindStatus } from "../controller/controller-options.ts";
 import type { MainContainer } from "../controller/places.ts";
 import { errors } from "../errors.ts";
 import type { DindService } from "./dind-service.ts";
+import { isolationFields } from "./isolation-fields.ts";
 
 const params = v.strictObject({
   container: v.optional(v.pipe(v.string(), v.description("which container of the pod, when it has several"))),
@@ -38,6 +39,7 @@ const stateOf = (status: DindStatus) =>
     state: status.state,
     reason: status.reason,
     restarts: status.restarts,
+    ...isolationFields(status.isolation),
   });
 
 /** What a container may do about its own Docker. */

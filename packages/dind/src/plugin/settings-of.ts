@@ -32,6 +32,7 @@ export function settingsOf(config: DindConfig, info: ContainerInfo, namespace: s
     insecureRegistries: config["insecure-registries"],
     policyFile: config["policy-file"],
     idleMs: config["idle-stop"],
+    userNamespace: config["user-namespace"],
     debug: config.debug,
   };
 }
@@ -45,6 +46,7 @@ const keys: Readonly<Record<keyof DindSettings, keyof DindConfig>> = {
   insecureRegistries: "insecure-registries",
   policyFile: "policy-file",
   idleMs: "idle-stop",
+  userNamespace: "user-namespace",
   debug: "debug",
 };
 

@@ -14,6 +14,8 @@ export interface MountCopy {
   readonly inode?: string;
   /** Takes an earlier copy away first: nothing can be mounted on a file that is deleted. */
   readonly replaces?: boolean;
+  /** Process whose user namespace says which ids its files show. */
+  readonly userNamespace?: number;
 }
 
 /** What the thread does in other namespaces before it goes back. */
@@ -62,13 +64,18 @@ function copyMounts({ from, to, mounts }: Extract<NamespaceTask, { kind: "copy-m
         resolve: linux.resolveFlags.inRoot | linux.resolveFlags.noMagicLinks,
       }),
     );
+  const maps = mounts.map(({ userNamespace: pid }) =>
+    pid === undefined ? undefined : open(`/proc/${pid}/ns/user`),
+  );
   linux.enterNamespaceSync(spaces.from, "mnt");
-  const clones = mounts.map(({ source, recursive, inode }) => {
+  const clones = mounts.map(({ source, recursive, inode }, index) => {
     const origin = source === "" ? roots.from : below(roots.from, source, constants.O_NOFOLLOW);
     if (inode !== undefined && String(linux.statDescriptorSync(origin).inode) !== inode)
       throw new Error(`${source} is not the socket that was made there`);
     const clone = keep(linux.cloneMountSync(origin, { recursive }));
     linux.makeMountPrivateSync(clone);
+    const map = maps[index];
+    if (map !== undefined) linux.mapMountSync(clone, map);
     return clone;
   });
   linux.enterNamespaceSync(spaces.to, "mnt");

@@ -40,13 +40,16 @@ export const deviceRequests = ({ gpus = [] }: DeviceConfig): Schema =>
         if (gpus.length === 0) throw denied(at, "this pod has no GPUs; leave --gpus out");
         const wanted = value instanceof Map ? value.get("DeviceIDs") : undefined;
         const names = Array.isArray(wanted) ? wanted.map(String) : [];
-        for (const name of names)
-          if (!gpus.includes(name))
+        const ids = names.map((name) => {
+          const found = gpus.find((gpu) => gpu === name || gpu.endsWith(`=${name}`));
+          if (found === undefined)
             throw denied(at, `${show(name)} is not one of the pod's: ${gpus.join(", ")}`);
+          return found;
+        });
         const request: JsonObject = new Map();
         request.set("Driver", "cdi");
         request.set("Count", new JsonNumber(0));
-        request.set("DeviceIDs", names.length > 0 ? names : gpus);
+        request.set("DeviceIDs", ids.length > 0 ? ids : gpus);
         return request;
       },
     ),
