@@ -167,7 +167,7 @@ test.for(kinds)("a disk that fills up meanwhile leaves nothing behind (%s)", asy
   using dir = scratch();
   const { layer, fill } = await makeLayer(dir);
   mkdirSync(dir.at("small"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=4M,mode=700", "none", dir.at("small")]);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=8M,mode=700", "none", dir.at("small")]);
   try {
     const filled: FillFolder = async (request, signal) => {
       shell(
