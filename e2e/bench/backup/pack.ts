@@ -1,12 +1,13 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "@aeon/standalone";
-import { growFile, growTree, temporaryFolder } from "@aeon/testkit";
+import { growFile, growTree } from "@aeon/testkit";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
+import { journaledFolder, type MeasuredFolder } from "../file-systems.ts";
 import { median } from "../statistics.ts";
 import { recordKeeper, startBackupNode, type BackupNode } from "./backup-node.ts";
 import { costsOfAgent, costsOfScript, type Costs } from "../process-costs.ts";
-import { sizesOf } from "./sizes.ts";
+import { imageBytes, sizesOf } from "./sizes.ts";
 
 interface Material {
   readonly name: string;
@@ -25,7 +26,7 @@ const memoryLimit = 300;
 /** From the removal of a container to its backup in the posix store, against tar and zstd at the same priority. */
 export async function* pack(context: BenchmarkContext): AsyncIterable<Row> {
   const { tree, file, rounds, fileRounds } = sizesOf(context);
-  await using folder = await temporaryFolder("bench");
+  await using folder = await journaledFolder(imageBytes);
   await using containerd = await recordKeeper(folder.path);
   await using node = await startBackupNode({ containerd, folder: join(folder.path, "n") });
   const materials: readonly Material[] = [
@@ -36,13 +37,13 @@ export async function* pack(context: BenchmarkContext): AsyncIterable<Row> {
       rounds: fileRounds,
     },
   ];
-  for (const material of materials) yield* packOne(material, node, folder.path, context);
+  for (const material of materials) yield* packOne(material, node, folder, context);
 }
 
 async function* packOne(
   { name, grow, rounds }: Material,
   node: BackupNode,
-  folder: string,
+  { path: folder, name: place }: MeasuredFolder,
   context: BenchmarkContext,
 ): AsyncIterable<Row> {
   const twin = join(folder, "twin");
@@ -72,7 +73,7 @@ async function* packOne(
     peer: median(results.map(({ peer }) => of(peer))),
   });
   yield row({
-    name: `packing ${name}, removal to stored`,
+    name: `packing ${name} on ${place}, removal to stored`,
     unit: "MB/s",
     goal: { of: "ratio", atLeast: 1 },
     ...compare(({ seconds }) => raw / megabyte / seconds),

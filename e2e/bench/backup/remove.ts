@@ -6,10 +6,9 @@ import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { journaledFolder, ownFolder, type MeasuredFolder } from "../file-systems.ts";
 import { median, quantile } from "../statistics.ts";
 import { recordKeeper, startBackupNode, type BackupNode } from "./backup-node.ts";
-import { sizesOf } from "./sizes.ts";
+import { imageBytes, sizesOf } from "./sizes.ts";
 
 const limitMs = 5;
-const imageBytes = 24 * 2 ** 30;
 /** Bytes that a container wrote just before it ended, and how often. */
 const dirtyBytes = 1e9;
 const dirtyRounds = 2;

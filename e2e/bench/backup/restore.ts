@@ -1,8 +1,9 @@
 import { open, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "@aeon/standalone";
-import { growTree, seeded, temporaryFolder } from "@aeon/testkit";
+import { growTree, seeded } from "@aeon/testkit";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
+import { journaledFolder } from "../file-systems.ts";
 import { median } from "../statistics.ts";
 import {
   mountAt,
@@ -14,7 +15,7 @@ import {
 import { costsOfAgent, costsOfScript, type Costs } from "../process-costs.ts";
 import { erofsMounts } from "./erofs.ts";
 import { restored, timeMounts } from "./restored.ts";
-import { sizesOf } from "./sizes.ts";
+import { imageBytes, sizesOf } from "./sizes.ts";
 
 const prefetchedLimitMs = 50;
 const changedShare = 0.01;
@@ -24,7 +25,7 @@ const prefetchedStarts = 20;
 /** Restores of a backed-up tree on fresh nodes, and the backup of a restored container that changed little. */
 export async function* restore(context: BenchmarkContext): AsyncIterable<Row> {
   const { tree, rounds } = sizesOf(context);
-  await using folder = await temporaryFolder("bench");
+  await using folder = await journaledFolder(imageBytes);
   await using containerd = await recordKeeper(folder.path);
   const shared = { containerd, store: join(folder.path, "store"), programs: folder.path };
   const at = (name: string): BackupNodeOptions => ({ ...shared, folder: join(folder.path, name) });
@@ -80,7 +81,7 @@ export async function* restore(context: BenchmarkContext): AsyncIterable<Row> {
     peer: median(results.map(({ peer }) => of(peer))),
   });
   yield row({
-    name: `restoring ${tree.files} files, request to Mounts, against tar -x and sync`,
+    name: `restoring ${tree.files} files on ${folder.name}, request to Mounts, against tar -x and sync`,
     unit: "s",
     goal: { of: "ratio", atMost: 1 },
     ...compare(({ seconds }) => seconds),

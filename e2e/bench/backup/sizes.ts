@@ -19,6 +19,9 @@ export interface Sizes {
   readonly backups: number;
 }
 
+/** Of the file system that is measured on; only what is used in it takes space. */
+export const imageBytes = 24 * 2 ** 30;
+
 const full: Sizes = {
   tree: { seed: 1, files: 80_000, bytes: 1.7e9 },
   file: 5e9,
