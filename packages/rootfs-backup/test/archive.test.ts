@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { chmodSync, closeSync, linkSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -8,6 +9,7 @@ import { packFile, unpackFile } from "../src/archive/layer-file.ts";
 import { makeTree, randomTree, type MakeOptions, type Node, type TreeOptions } from "./random-tree.ts";
 import { run, scratch } from "./scratch.ts";
 import { debianFile, describeTree, difference } from "@aeon/testkit";
+import { linux } from "@aeon/core";
 import { DirectoryCursor } from "@aeon/core/trees";
 
 /** An independent decompressor: Node's own stops after the first frame. */
@@ -192,6 +194,29 @@ test("a tree deeper than any path may be long survives", { timeout: 60_000 }, as
     overlay: "trusted",
     level: 1,
   });
+  expect(again.layer).toEqual(layer);
+});
+
+test("large files that are written while others are read keep their bytes, links and rights", async () => {
+  using dir = scratch();
+  mkdirSync(dir.at("upper"));
+  const sizes = [65_535, 65_536, 3, 300_000, 1_500_000, 0, 9_000_000];
+  for (let number = 100; number < 200; number += 1) {
+    const size = sizes[number % sizes.length] ?? 0;
+    writeFileSync(dir.at("upper", `f${number}`), randomBytes(size));
+    linkSync(dir.at("upper", `f${number}`), dir.at("upper", `f${number}-hard`));
+    chmodSync(dir.at("upper", `f${number}`), 0o4711);
+  }
+  // cap_net_raw+ep (linux/capability.h).
+  const capability = Buffer.alloc(20);
+  capability.writeUInt32LE(0x0200_0001);
+  capability.writeUInt32LE(1 << 13, 4);
+  for (const name of ["f104", "f106"])
+    linux.setXattrSync(dir.at("upper", name), "security.capability", capability);
+  const how = { overlay: "trusted", level: 1 } as const;
+  const { layer } = await packFile({ source: dir.at("upper"), target: dir.at("blob"), ...how });
+  await unpackFile({ source: dir.at("blob"), layer, target: dir.at("lower"), overlay: "trusted" });
+  const again = await packFile({ source: dir.at("lower"), target: dir.at("again"), ...how });
   expect(again.layer).toEqual(layer);
 });
 

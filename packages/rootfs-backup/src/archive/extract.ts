@@ -1,28 +1,17 @@
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fchownSync,
-  ftruncateSync,
-  lchownSync,
-  linkSync,
-  mkdirSync,
-  symlinkSync,
-  writeSync,
-  chmodSync,
-} from "node:fs";
-import { errnoOf, errorMessage, linux } from "@aeon/core";
+import { chmodSync, fchmodSync, fchownSync, lchownSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
+import { errnoOf, linux } from "@aeon/core";
 import { DirectoryCursor } from "@aeon/core/trees";
 import { errors } from "../errors.ts";
+import { ByteReader } from "./byte-reader.ts";
+import { checked, deviceOf, duplicate, realName, refusal, shown } from "./extract-checks.ts";
+import { FileExtractor, setXattrs } from "./file-extractor.ts";
 import { splitLayerPath } from "./layer-path.ts";
 import { leaveFolder } from "./leave-folder.ts";
 import { parseLayerName } from "./names.ts";
-import { lowerXattrName, opaqueXattr, originXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
-import { readSparseMap, type Extent } from "./sparse-map.ts";
+import { opaqueXattr, originXattr, type OverlayNamespace } from "./overlay-xattrs.ts";
+import { PendingWrites } from "./pending-writes.ts";
 import type { TarEntry } from "./tar-entry.ts";
-import type { TarReader } from "./tar-reader.ts";
-
-const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+import { TarReader } from "./tar-reader.ts";
 
 export interface ExtractOptions {
   readonly overlay: OverlayNamespace;
@@ -36,14 +25,28 @@ export interface ExtractOptions {
  *
  * The archive is not trusted. Entries must come depth first below directories of the archive itself, each name
  * once; links are never followed and hard links lead only to what was unpacked before.
+ * The memory of a chunk may be used again when the second one after it is asked for.
  * Throws `ARCHIVE_HOSTILE`, `ARCHIVE_CORRUPT`, `ARCHIVE_UNSUPPORTED`. Returns the number of entries.
  */
-export async function extractLayer(tar: TarReader, root: string, options: ExtractOptions): Promise<number> {
-  using extractor = new Extractor(tar, root, options);
-  return await extractor.run();
+export async function extractLayer(
+  chunks: AsyncIterable<Buffer>,
+  root: string,
+  options: ExtractOptions,
+): Promise<number> {
+  await using pending = new PendingWrites();
+  using extractor = new Extractor(
+    pending,
+    new TarReader(new ByteReader(pending.pass(chunks))),
+    root,
+    options,
+  );
+  const entries = await extractor.run();
+  await pending.finish();
+  return entries;
 }
 
 class Extractor implements Disposable {
+  readonly #files: FileExtractor;
   readonly #tar: TarReader;
   readonly #root: string;
   readonly #options: ExtractOptions;
@@ -52,7 +55,8 @@ class Extractor implements Disposable {
   readonly #open: { readonly name: Buffer; readonly entry: TarEntry | undefined }[] = [];
   #rootEntry: TarEntry | undefined;
 
-  constructor(tar: TarReader, root: string, options: ExtractOptions) {
+  constructor(pending: PendingWrites, tar: TarReader, root: string, options: ExtractOptions) {
+    this.#files = new FileExtractor({ tar, pending, overlay: options.overlay });
     this.#tar = tar;
     this.#root = root;
     this.#options = options;
@@ -121,7 +125,7 @@ class Extractor implements Disposable {
     const { fd } = this.#cursor;
     fchownSync(fd, entry.uid, entry.gid);
     fchmodSync(fd, entry.mode);
-    this.#setXattrs(fd, entry);
+    setXattrs(fd, entry, this.#options.overlay);
     linux.setDescriptorTimesSync(fd, { modified: entry.mtime });
   }
 
@@ -131,7 +135,7 @@ class Extractor implements Disposable {
   }
 
   async #create(name: Buffer, entry: TarEntry): Promise<void> {
-    if (entry.type === "file") return this.#file(checked(name), entry);
+    if (entry.type === "file") return this.#files.make(this.#cursor.fd, checked(name), entry);
     const path = this.#cursor.child(checked(name));
     switch (entry.type) {
       case "directory":
@@ -155,40 +159,8 @@ class Extractor implements Disposable {
     lchownSync(path, entry.uid, entry.gid);
     // A link has no permissions of its own, and chmod would follow it.
     if (entry.type !== "symlink") chmodSync(path, entry.mode);
-    this.#setXattrs(path, entry);
+    setXattrs(path, entry, this.#options.overlay);
     linux.setTimesSync(path, { modified: entry.mtime });
-  }
-
-  async #file(name: Buffer, entry: TarEntry): Promise<void> {
-    const fd = linux.openAtSync(this.#cursor.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-    try {
-      if (entry.sparseSize === undefined) await this.#data(fd, 0, entry.size);
-      else await this.#sparse(fd, entry.sparseSize);
-      // Changing the owner clears setuid bits and capabilities, so it comes first.
-      fchownSync(fd, entry.uid, entry.gid);
-      fchmodSync(fd, entry.mode);
-      this.#setXattrs(fd, entry);
-      linux.setDescriptorTimesSync(fd, { modified: entry.mtime });
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  async #data(fd: number, offset: number, length: number): Promise<void> {
-    for (let done = 0; done < length;) {
-      const piece = await this.#tar.data(length - done);
-      if (piece.length === 0)
-        throw errors.ARCHIVE_CORRUPT("archive holds a file that is shorter than its header says");
-      for (let written = 0; written < piece.length;)
-        written += writeSync(fd, piece, written, piece.length - written, offset + done + written);
-      done += piece.length;
-    }
-  }
-
-  async #sparse(fd: number, size: number): Promise<void> {
-    const extents: Extent[] = await readSparseMap(this.#tar, size);
-    ftruncateSync(fd, size);
-    for (const { offset, length } of extents) await this.#data(fd, offset, length);
   }
 
   /** The target is looked up from the root, one directory at a time, and a link itself is linked, not what it names. */
@@ -209,66 +181,8 @@ class Extractor implements Disposable {
       );
     }
   }
-
-  #setXattrs(target: linux.XattrTarget, { xattrs }: TarEntry): void {
-    for (const { name, value } of xattrs)
-      linux.setXattrSync(target, lowerXattrName(name, this.#options.overlay), value);
-  }
 }
 
 const pair = ({ name, value }: { name: Buffer; value: Buffer }): [Buffer, Buffer] => [name, value];
 const same = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
   a !== undefined && b !== undefined && a.equals(b);
-const shown = (path: Buffer): string => JSON.stringify(path.subarray(0, 200).toString());
-
-/** A component on the way to an entry, which cannot be a whiteout or a marker. */
-function realName(name: Buffer, entry: TarEntry): Buffer {
-  const meaning = parseLayerName(name);
-  if (meaning.kind !== "file")
-    throw errors.ARCHIVE_HOSTILE(`archive holds ${shown(entry.path)} below a deleted file`);
-  return checked(meaning.name);
-}
-
-/** What is left of a name without its prefix must be a name still. */
-function checked(name: Buffer): Buffer {
-  const text = name.toString("latin1");
-  if (text === "" || text === "." || text === ".." || name.length > 255)
-    throw errors.ARCHIVE_HOSTILE(`archive holds the name ${shown(name)}`);
-  return name;
-}
-
-/** 0:0 would be a whiteout; layers write those as `.wh.` names only. */
-function deviceOf(entry: TarEntry): linux.DeviceNumber {
-  const device = entry.device ?? { major: 0, minor: 0 };
-  if (entry.type === "character" && device.major === 0 && device.minor === 0)
-    throw errors.ARCHIVE_HOSTILE(`archive holds the device 0:0 at ${shown(entry.path)}`);
-  return device;
-}
-
-/** What the kernel, or Node before it, does not take from anybody. */
-const impossible = new Set([
-  "ENAMETOOLONG",
-  "EINVAL",
-  "E2BIG",
-  "EFBIG",
-  "ERANGE",
-  "ERR_INVALID_ARG_VALUE",
-  "ERR_OUT_OF_RANGE",
-]);
-
-function refusal(entry: TarEntry, error: unknown): unknown {
-  // Node's own checks have codes that are no errno.
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  const errno = typeof code === "string" ? code : "";
-  if (errno === "EEXIST") return duplicate(entry, error);
-  // Only a link without a target is not there when it is made.
-  if (impossible.has(errno) || (errno === "ENOENT" && entry.type === "symlink"))
-    return errors.ARCHIVE_CORRUPT(
-      `archive holds ${shown(entry.path)}, which no file system has: ${errorMessage(error)}`,
-      { cause: error },
-    );
-  return error;
-}
-
-const duplicate = (entry: TarEntry, cause?: unknown) =>
-  errors.ARCHIVE_HOSTILE(`archive holds ${shown(entry.path)} twice`, { cause });

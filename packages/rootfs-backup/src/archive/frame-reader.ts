@@ -71,8 +71,9 @@ export async function* readStoredFrames(
     return frame;
   };
   try {
-    for await (const { bytes, rawLength } of storedFrames(fd, expected, format)) {
+    for await (const { bytes, rawLength, keepFor } of storedFrames(fd, expected, format)) {
       const frame = decompressor.unpack(bytes, rawLength);
+      keepFor(frame);
       // Handled where it is awaited; until then it must not end the process.
       frame.catch(() => {});
       queue.push(frame);
@@ -111,7 +112,18 @@ function compare(found: Expected, expected: Expected): void {
 interface StoredFrame {
   readonly bytes: Buffer;
   readonly rawLength: number;
+  /** Keeps the bytes as they are until the work on them has ended. */
+  readonly keepFor: (work: Promise<unknown>) => void;
 }
+
+/** Memory that a part of the file is read into, and what still reads from it. */
+interface Window {
+  memory: Buffer;
+  users: Promise<unknown>[];
+}
+
+/** Frames of two may be at work while another one is read into. */
+const windowCount = 3;
 
 async function* storedFrames(
   fd: number,
@@ -121,22 +133,25 @@ async function* storedFrames(
   const stored = new linux.BackgroundSha256();
   const taken = { frames: 0, stored: 0, raw: 0 };
   let [size, hashed] = [0, Promise.resolve()];
-  let pending = Buffer.alloc(0);
+  let pending: Buffer = Buffer.alloc(0);
+  const windows = Array.from({ length: windowCount }, (): Window => ({ memory: pending, users: [] }));
   for (;;) {
-    const { bytesRead, buffer } = await readFile(fd, Buffer.allocUnsafe(chunkSize), 0, chunkSize, size);
+    const window = await nextWindow(windows, pending);
+    const { bytesRead } = await readFile(fd, window.memory, pending.length, chunkSize, size);
     if (bytesRead === 0) break;
-    const chunk = buffer.subarray(0, bytesRead);
+    const chunk = window.memory.subarray(pending.length, pending.length + bytesRead);
     await hashed;
     hashed = stored.update(chunk);
     size += bytesRead;
     if (size > expected.size) break;
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+    pending = window.memory.subarray(0, pending.length + bytesRead);
+    const keepFor = (work: Promise<unknown>): void => void window.users.push(work);
     for (let frame = format.measure(pending); frame !== undefined; frame = format.measure(pending)) {
       const { length, rawLength } = frame;
       taken.stored += length;
       const last = taken.stored === expected.size;
       const place = { number: taken.frames, rawOffset: taken.raw, rawSize: rawLength, last };
-      yield { bytes: format.open(pending.subarray(0, length), place), rawLength };
+      yield { bytes: format.open(pending.subarray(0, length), place), rawLength, keepFor };
       taken.frames += 1;
       taken.raw += rawLength;
       pending = pending.subarray(length);
@@ -144,4 +159,17 @@ async function* storedFrames(
   }
   compare({ digest: `sha256:${await stored.digest()}`, size }, expected);
   if (pending.length > 0) throw errors.ARCHIVE_CORRUPT("archive ends inside a frame");
+}
+
+/** The window that was used least lately, free again and with room for a chunk after the start of a frame. */
+async function nextWindow(windows: Window[], start: Buffer): Promise<Window> {
+  const window = windows.shift() ?? { memory: start, users: [] };
+  windows.push(window);
+  await Promise.allSettled(window.users);
+  window.users = [];
+  const needed = start.length + chunkSize;
+  const { length } = window.memory;
+  if (length < needed || length > 4 * needed) window.memory = Buffer.allocUnsafeSlow(needed);
+  start.copy(window.memory);
+  return window;
 }

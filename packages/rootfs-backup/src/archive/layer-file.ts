@@ -3,7 +3,6 @@ import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, writ
 import { errnoOf, linux } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { encryptedType, layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
-import { ByteReader } from "./byte-reader.ts";
 import {
   newLayerKey,
   partKey,
@@ -19,7 +18,6 @@ import { FrameWriter, type WrittenBlob } from "./frame-writer.ts";
 import type { OverlayNamespace } from "./overlay-xattrs.ts";
 import { packLayer, type PackOptions } from "./pack.ts";
 import type { PackReport } from "./report.ts";
-import { TarReader } from "./tar-reader.ts";
 import { TocWriter } from "./toc-writer.ts";
 
 /** What it takes to verify every byte and every entry of a layer. */
@@ -135,8 +133,8 @@ export async function unpackFile(request: UnpackRequest): Promise<void> {
   makeEmpty(target);
   const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const bytes = new ByteReader(readFrames(fd, layer, formats.layer, { reuse: true }));
-    const entries = await extractLayer(new TarReader(bytes), target, { overlay, mostEntries: layer.entries });
+    const frames = readFrames(fd, layer, formats.layer, { reuse: true });
+    const entries = await extractLayer(frames, target, { overlay, mostEntries: layer.entries });
     if (entries !== layer.entries)
       throw errors.ARCHIVE_CORRUPT(`archive holds ${entries} entries, expected ${layer.entries}`);
   } finally {
