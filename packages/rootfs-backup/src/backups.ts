@@ -296,7 +296,7 @@ export class Backups implements BackupService {
 /** Milliseconds after which whoever watches a backup being packed is told of how much. */
 const longPackMs = 10_000;
 /** Milliseconds that removing a backup waits for its staged copy to be deleted. */
-const discardMs = 10_000;
+const discardMs = 25_000;
 /** Milliseconds that unpacking ahead waits for a backup to be stored. */
 const prefetchLimitMs = 600_000;
 
