@@ -8,12 +8,9 @@ import {
   containerRegistry,
   definePlugin,
   errorMessage,
-  Lifetime,
   openDatabase,
   podEnds,
   snapshotBackend,
-  type BackupId,
-  type Health,
   type Plugin,
   type PluginContext,
 } from "@aeon/core";
@@ -62,9 +59,11 @@ import { Squasher } from "./restore/squasher.ts";
 import { openObjects, storeTable } from "./objects/open-objects.ts";
 import { chainOf } from "./store/chain-of.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
-import type { BackupStore } from "./store/backup-store.ts";
 import { backupStore } from "./store/object-backup-store.ts";
 import { retentionRules } from "./store/retention-rules.ts";
+import { PartialLifetime } from "./partial-lifetime.ts";
+import { startScrubber } from "./start-scrubber.ts";
+import { watchHealth } from "./watch-health.ts";
 import { ArchiveWorker, type WorkerCommand } from "./worker/archive-worker.ts";
 
 export interface BackupPluginOptions {
@@ -372,58 +371,6 @@ async function start(
   return life.keep();
 }
 
-interface ScrubParts {
-  readonly context: PluginContext<BackupConfig>;
-  readonly life: PartialLifetime;
-  readonly store: BackupStore;
-  readonly worker: ArchiveWorker;
-  readonly metrics: BackupMetrics;
-}
-
-/** Loaded only where the store is to be read again. */
-async function startScrubber({ context, life, store, worker, metrics }: ScrubParts): Promise<void> {
-  const { config, root, log } = context;
-  const { interval, bandwidth } = config.scrub;
-  if (interval === undefined) return;
-  const { Scrubber } = await import("./store/scrub/scrubber.ts");
-  const { Findings } = await import("./store/scrub/findings.ts");
-  const scrubber = life.use(
-    new Scrubber({
-      store,
-      table: storeTable(config.store, root),
-      worker,
-      findings: await Findings.open(join(root, "scrub.json")),
-      intervalMs: interval,
-      bandwidth,
-      log,
-      onRead: (bytes) => metrics.scrubbed(bytes),
-      onFindings: (count) => metrics.damaged(count),
-    }),
-  );
-  context.health("stored-backups", () => scrubber.health());
-  life.every(Math.min(interval, housekeepingIntervalMs), () => scrubber.start());
-}
-
-/** Ends what was started when the rest of the start fails. */
-class PartialLifetime extends Lifetime {
-  #kept = false;
-
-  /** The lifetime for the caller to end; leaving the scope no longer does. */
-  keep(): AsyncDisposable {
-    this.#kept = true;
-    return { [Symbol.asyncDispose]: () => super[Symbol.asyncDispose]() };
-  }
-
-  every(intervalMs: number, work: () => void): void {
-    const timer = setInterval(work, intervalMs).unref();
-    this.defer(() => clearInterval(timer));
-  }
-
-  override [Symbol.asyncDispose](): Promise<void> {
-    return this.#kept ? Promise.resolve() : super[Symbol.asyncDispose]();
-  }
-}
-
 function assertRoot(root: string): void {
   if (root.includes(","))
     throw errors.BACKUP_ROOT_INVALID(`${root} holds a comma, which overlay mount options cannot express`);
@@ -432,41 +379,3 @@ function assertRoot(root: string): void {
 /** One name for the one agent that may run on this root of this host. */
 const writerName = (root: string): string =>
   createHash("sha256").update(`${hostname()}\0${root}`).digest("hex").slice(0, 16);
-
-interface Watched {
-  readonly records: BackupRecords;
-  readonly staging: Staging;
-  readonly strangers: readonly BackupId[];
-  readonly limit: number;
-}
-
-function watchHealth(
-  context: PluginContext<BackupConfig>,
-  { records, staging, strangers, limit }: Watched,
-): void {
-  context.health("staging", (): Health => {
-    if (staging.problem !== undefined) return { ok: false, reason: staging.problem };
-    const { bytes, count } = records.waiting();
-    if (bytes >= limit)
-      return {
-        ok: false,
-        reason: `${count} captured layers of ${bytes} bytes wait to be stored; the limit is ${limit}`,
-      };
-    const unknown = strangers.filter((id) => records.get(id) === undefined);
-    if (unknown.length > 0)
-      return {
-        ok: false,
-        reason: `${staging.path} holds folders that no record names: ${unknown.join(", ")}`,
-      };
-    return { ok: true };
-  });
-  context.health("store", (): Health => {
-    const failing = records.unfinished().filter(({ failure }) => failure !== undefined);
-    const [first] = failing;
-    if (first === undefined) return { ok: true };
-    return {
-      ok: false,
-      reason: `${failing.length} backups are not stored, the oldest (${first.id}): ${first.failure}`,
-    };
-  });
-}
