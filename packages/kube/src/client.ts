@@ -1,6 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { isAeonError, Lifetime, type Logger, type TokenReviewer } from "@aeon/core";
 import type { Access } from "./access/access.ts";
-import { Transport } from "./http/transport.ts";
+import { Transport, type Call } from "./http/transport.ts";
 import type { Apply, KubeEvent, Kubernetes, LeaseClaim } from "./kubernetes.ts";
 import { parseAny, type KubeObject, type ParseObject } from "./objects.ts";
 import { tokenReviews } from "./token-reviews.ts";
@@ -16,6 +17,10 @@ export interface KubeClientOptions {
   readonly heartbeatMs?: number;
   readonly log: Logger;
 }
+
+/** How often a patch is sent that other writers overtake, and milliseconds between two times at most. */
+const patchAttempts = 40;
+const patchPauseMs = 200;
 
 /** Owner of the fields that the agent applies. */
 const agentManager = "aeon-agent";
@@ -77,15 +82,25 @@ export class KubeClient implements Kubernetes, AsyncDisposable {
     const query = { fieldManager: manager, force };
     // JSON is YAML.
     const contentType = "application/apply-patch+yaml";
-    return parse(
-      await this.#transport.json({ method: "PATCH", path, query, body: object, contentType }, signal),
-    );
+    const call = { method: "PATCH", path, query, body: object, contentType } as const;
+    return parse(await (force ? this.#persist(call, signal) : this.#transport.json(call, signal)));
   }
 
   async merge(path: string, body: unknown, signal: AbortSignal): Promise<void> {
     const contentType = "application/merge-patch+json";
     const query = { fieldManager: agentManager };
-    await this.#transport.json({ method: "PATCH", path, query, body, contentType }, signal);
+    await this.#persist({ method: "PATCH", path, query, body, contentType }, signal);
+  }
+
+  /** The server gives a patch up when others write the object faster than it can; that says nothing of the patch. */
+  async #persist(call: Call, signal: AbortSignal): Promise<unknown> {
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        return await this.#transport.json(call, signal);
+      } catch (error) {
+        if (!isAeonError(error, "KUBE_CONFLICT") || attempt === patchAttempts) throw error;
+        await delay(Math.random() * patchPauseMs, undefined, { signal });
+      }
   }
 
   async remove(path: string, signal: AbortSignal): Promise<void> {

@@ -31,11 +31,14 @@ interface Taking {
 }
 
 const head = { apiVersion, kind: "RootfsBackup" };
+const answeredLimit = 1000;
 
 /** Takes the backups that people ask for by creating RootfsBackups, of pods on this node. */
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #running = new Map<string, Taking>();
+  /** Objects for which a backup was made, which their status does not say yet: others may change them before it does. */
+  readonly #answered = new Set<string>();
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -55,10 +58,12 @@ export class Requests {
   seen(object: BackupObject): void {
     const { uid, namespace: space = "", deletionTimestamp } = object.metadata;
     const { id, phase } = object.status ?? {};
-    if (deletionTimestamp !== undefined || id !== undefined || (phase !== undefined && phase !== "Pending"))
+    if (deletionTimestamp !== undefined || id !== undefined || (phase !== undefined && phase !== "Pending")) {
+      this.#answered.delete(uid);
       return;
+    }
     const pod = this.#options.pod(space, object.spec.pod);
-    if (pod === undefined || this.#running.has(uid)) return;
+    if (pod === undefined || this.#running.has(uid) || this.#answered.has(uid)) return;
     const work = this.#take(object, pod)
       .catch((error: unknown) =>
         this.#options.log.warn(
@@ -95,7 +100,9 @@ export class Requests {
         trigger: "manual",
         ...pause,
       } as const;
-      onMade(object, await create(request, { signal }));
+      const backup = await create(request, { signal });
+      this.#remember(object.metadata.uid);
+      onMade(object, backup);
     } catch (error) {
       signal.throwIfAborted();
       const busy = isAeonError(error, "CAPTURE_RUNNING");
@@ -105,6 +112,13 @@ export class Requests {
         busy ? "another backup of the container is under way" : errorMessage(error),
       );
     }
+  }
+
+  #remember(uid: string): void {
+    this.#answered.add(uid);
+    // Those that were deleted meanwhile are never seen with a status.
+    const [oldest] = this.#answered;
+    if (this.#answered.size > answeredLimit && oldest !== undefined) this.#answered.delete(oldest);
   }
 
   /** Others said what it waits for while they took this node for lost. A status that is left empty is refused. */
