@@ -7,15 +7,17 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call } from "./support/call.ts";
 import { docker } from "./support/cli.ts";
 import { launchFilteredDocker, type FilteredDocker } from "./support/filtered-docker.ts";
+import { tarEnd, tarEntry } from "./support/tar-entry.ts";
 
 let pod: FilteredDocker;
 let main: string;
@@ -233,6 +235,63 @@ test("archives reach dockerd as plain tars (test 51)", async () => {
   expect(await pod.dockerd.inside("ls /etc | grep -c planted || true")).toBe("0\n");
   await cli("rm", id);
 });
+
+test("no program of a container unpacks an archive, and nothing of one leaves the container (test 51)", async () => {
+  // What dockerd once ran in the container's tree, with its own rights.
+  const names = ["xz", "unpigz", "gzip", "gunzip", "bzip2", "zstd"];
+  const plant = `mkdir -p /usr/bin; for name in ${names.join(" ")}; do for folder in /bin /usr/bin; do rm -f $folder/$name; printf '#!/bin/sh\\ntouch /ran\\n' > $folder/$name; chmod 755 $folder/$name; done; done`;
+  expect((await cli("run", "--name", "planted", "busybox", "sh", "-c", plant)).code).toBe(0);
+  const put = (body: Buffer) => pod.api("PUT", "/containers/planted/archive?path=/", body);
+  const tar = Buffer.concat([tarEntry("file", { content: "content" }), tarEnd]);
+  expect((await put(gzipSync(tar))).status).toBe(200);
+  expect((await put(zstdCompressSync(tar))).status).toBe(200);
+  expect((await put(execFileSync("xz", { input: tar }))).status).toBe(400);
+  // A tar whose first name begins as a compressed file does.
+  for (const magic of [
+    "\u001f\u008b\u0008",
+    "BZh",
+    "\u00fd7zXZ\u0000",
+    "\u0028\u00b5\u002f\u00fd",
+    "\u0050\u002a\u004d\u0018",
+  ]) {
+    const disguised = Buffer.concat([tarEntry(`${magic}x`), tarEnd]);
+    expect((await put(disguised)).status).toBe(400);
+    expect((await put(gzipSync(disguised))).status).toBe(400);
+  }
+  const links = [
+    tarEntry("to-etc", { type: "2", link: "/etc" }),
+    tarEntry("to-etc/through", { content: "x" }),
+    tarEntry("../../etc/above", { content: "x" }),
+    tarEntry("/etc/absolute", { content: "x" }),
+    tarEntry("hard", { type: "1", link: "/etc/private-of-d" }),
+    tarEnd,
+  ];
+  await put(Buffer.concat(links));
+  const device = deviceOf(pod.dockerd.folder);
+  expect((await put(Buffer.concat([tarEntry("disk", { type: "4", device }), tarEnd]))).status).toBe(200);
+  expect((await cli("diff", "planted")).text).toMatch(/^A \/file$/m);
+  expect((await cli("diff", "planted")).text).not.toMatch(/\/ran$/m);
+  expect(await pod.dockerd.inside("ls -a / /etc /root")).not.toMatch(/^(ran|through|above|absolute|hard)$/m);
+  expect((await cli("commit", "planted", "with-disk")).code).toBe(0);
+  const read = await cli(
+    "run",
+    "--rm",
+    "with-disk",
+    "sh",
+    "-c",
+    "ls -l /disk; cat /hard; dd if=/disk of=/dev/null bs=512 count=1",
+  );
+  expect(read.text).toMatch(/^b.*\/disk$/m);
+  expect(read.text).toContain("Operation not permitted");
+  expect(read.text).not.toContain("private-of-d\n");
+  await cli("rm", "planted");
+});
+
+/** Numbers of the disk that a folder is on. */
+function deviceOf(folder: string): readonly [number, number] {
+  const { dev } = statSync(folder);
+  return [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
+}
 
 test("10 000 exchanges of a folder and a link during create and start: no escape (test 43)", async () => {
   mkdirSync(join(main, "race"));

@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call, sendBytes } from "./support/call.ts";
 import { launchFilteredDocker, type FilteredDocker } from "./support/filtered-docker.ts";
+import { tarEnd, tarEntry } from "./support/tar-entry.ts";
 
 let pod: FilteredDocker;
 beforeAll(async () => {
@@ -64,6 +65,15 @@ describe("JSON (tests 1 to 13)", () => {
     expect(await countOf()).toBe(before);
   });
 
+  test("null is the same as absent, for keys that only old engines knew too", async () => {
+    const { status, text } = await create({
+      Image: "busybox",
+      PortSpecs: null,
+      HostConfig: { LxcConf: null, DiskQuota: null, Privileged: null },
+    });
+    expect([status, text]).toEqual([201, expect.any(String)]);
+  });
+
   test("a gzip body is refused", async () => {
     const headers = { "content-encoding": "gzip", "content-type": "application/json" };
     const answer = await call(
@@ -96,6 +106,9 @@ describe("JSON (tests 1 to 13)", () => {
     });
   });
 });
+
+const upload = (headers: string, body: string, path = "/images/load?quiet=1") =>
+  `POST ${path} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\n${headers}\r\n\r\n${body}`;
 
 describe("HTTP (tests 14 to 26)", () => {
   test.each([
@@ -177,6 +190,49 @@ describe("HTTP (tests 14 to 26)", () => {
 
   test.each(["/debug/pprof/", "/debug/vars", "/metrics"])("GET %s is denied", async (path) => {
     expect([403, 400]).toContain((await pod.api("GET", path)).status);
+  });
+
+  const behind = rawCreate("/containers/create", privileged);
+
+  test.each([
+    ["a length", upload("Content-Length: 3", "abc")],
+    ["a length and Upgrade", upload("Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 3", "abc")],
+    ["chunks", upload("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n")],
+    ["chunks with extensions", upload("Transfer-Encoding: chunked", "3;a=b\r\nabc\r\n0;c\r\nX: y\r\n\r\n")],
+    ["no end of the chunks", upload("Transfer-Encoding: chunked", "3\r\nabc\r\n")],
+    ["a bare line feed", upload("Transfer-Encoding: chunked", "3\nabc\r\n0\r\n\r\n")],
+    ["a size with a sign", upload("Transfer-Encoding: chunked", "+3\r\nabc\r\n0\r\n\r\n")],
+    ["a chunk that is too long", upload("Transfer-Encoding: chunked", "2\r\nabc\r\n0\r\n\r\n")],
+  ])("a request behind an upload with %s never reaches dockerd", async (_what, first) => {
+    const answer = await nothingCreated(first + behind);
+    expect(answer).not.toContain("HTTP/1.1 201");
+    expect(answer.match(/HTTP\/1\.1 /g)?.length ?? 0).toBeLessThanOrEqual(1);
+  });
+
+  test("an upload that dockerd refuses in its middle gets dockerd's answer, and goes on for nobody", async () => {
+    const big = Buffer.alloc(30 * 1024 ** 2);
+    const tar = Buffer.concat([tarEntry("big", { size: big.length }), big, tarEnd]);
+    for (const headers of [{ "content-length": String(tar.length) }, { "transfer-encoding": "chunked" }]) {
+      const answer = await call(pod.socket, "PUT", "/containers/nobody/archive?path=/", tar, headers);
+      expect([answer.status, answer.text]).toEqual([404, expect.stringContaining("nobody")]);
+    }
+    await expect.poll(async () => (await pod.status()).requests).toBe(0);
+  });
+
+  test("an upload is as long as the limit at most, and waits for 100 Continue where the client does", async () => {
+    await pod.configure({ limits: { uploadBytes: 100_000 } });
+    const post = (size: number, headers: Record<string, string>) =>
+      call(pod.socket, "POST", "/images/load?quiet=1", Buffer.alloc(size), headers);
+    expect((await post(100_001, { "content-length": "100001" })).status).toBe(413);
+    expect((await post(200_000, { "transfer-encoding": "chunked" })).text).toContain(
+      "more than 100000 bytes",
+    );
+    expect((await post(50_000, { "transfer-encoding": "chunked" })).status).toBe(200);
+    await pod.configure({ limits: {} });
+    const waits = upload("Content-Length: 3\r\nExpect: 100-continue", "");
+    expect(await sendBytes(pod.socket, waits, 200)).toMatch(/^HTTP\/1\.1 100 Continue\r\n/);
+    // Both clients that went away left nothing.
+    await expect.poll(async () => (await pod.status()).requests).toBe(0);
   });
 
   test("a half-sent request and a client that goes away leave nothing", async () => {

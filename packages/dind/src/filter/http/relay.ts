@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import { once } from "node:events";
 import { pipeline } from "node:stream";
-import { malformed, Refusal } from "../refusal.ts";
+import { Refusal } from "../refusal.ts";
 import { translateStream, translateText } from "../paths/translate.ts";
 import type { Pins } from "../paths/pins.ts";
 import type { Pending } from "../steps/step.ts";
@@ -13,6 +13,8 @@ import { unreachable } from "./upstream.ts";
 const withoutLength = new Set(["content-length"]);
 /** Answers that are held whole to be changed. */
 const mostHeld = 64 * 1024 ** 2;
+/** Answers that dockerd has written already when it says how long they are; they go on in one piece. */
+const mostAtOnce = 64 * 1024;
 
 /** Waits for dockerd's answer. An answer that came counts, even when dockerd did not read the whole request. */
 export async function answerOf(outgoing: ClientRequest): Promise<IncomingMessage> {
@@ -46,9 +48,14 @@ export async function relayAnswer(
     return;
   }
   if (pending !== undefined) await pending.answered(status, "");
+  const length = Number(answer.headers["content-length"] ?? Number.NaN);
   const translate = route.answer === "paths" && isJson && pins.size > 0;
-  const framed =
-    answer.headers["content-length"] !== undefined || answer.headers["transfer-encoding"] !== undefined;
+  if (!translate && length <= mostAtOnce && head.method !== "HEAD") {
+    const bytes = await readAll(answer);
+    response.writeHead(status, answer.statusMessage, answerHeaders(answer)).end(bytes);
+    return;
+  }
+  const framed = !Number.isNaN(length) || answer.headers["transfer-encoding"] !== undefined;
   if (!framed && head.method !== "HEAD" && status !== 204 && status !== 304) {
     // Raw bytes until dockerd closes: neither length nor chunks, as the client expects.
     response.shouldKeepAlive = false;
@@ -69,32 +76,20 @@ export async function relayAnswer(
 /** A failure on either side ends both; the client's connection tells. */
 const ended = (): void => undefined;
 
-async function hold(answer: IncomingMessage): Promise<string> {
+const hold = async (answer: IncomingMessage): Promise<string> => (await readAll(answer)).toString();
+
+function readAll(answer: IncomingMessage): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of answer) {
-    if (!Buffer.isBuffer(chunk)) continue;
-    size += chunk.length;
-    if (size > mostHeld) throw new Refusal(502, "answer-size", "", "dockerd's answer is too large");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size).toString();
-}
-
-/** Sends the client's payload on as it comes. Ends the exchange when it grows beyond `limit` bytes. */
-export function streamBody(
-  request: IncomingMessage,
-  source: NodeJS.ReadableStream,
-  outgoing: ClientRequest,
-  limit: number,
-): void {
-  let size = 0;
-  request.on("data", (chunk: Buffer) => {
-    size += chunk.length;
-    if (size > limit)
-      outgoing.destroy(new Refusal(413, "upload-size", "", `the upload has more than ${limit} bytes`));
-  });
-  request.on("aborted", () => outgoing.destroy(malformed("", "the client went away")));
-  source.on("error", (error) => outgoing.destroy(error instanceof Error ? error : undefined));
-  source.pipe(outgoing);
+  answer
+    .on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > mostHeld)
+        answer.destroy(new Refusal(502, "answer-size", "", "dockerd's answer is too large"));
+      chunks.push(chunk);
+    })
+    .on("end", () => resolve(Buffer.concat(chunks, size)))
+    .on("error", reject);
+  return promise;
 }

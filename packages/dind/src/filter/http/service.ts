@@ -1,14 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Readable } from "node:stream";
 import { encodeJson } from "../json/encode-json.ts";
 import type { JsonValue } from "../json/json-value.ts";
-import { Refusal } from "../refusal.ts";
+import { malformed, Refusal } from "../refusal.ts";
 import { restoreBinds } from "../steps/container-inspect.ts";
 import { prepareContainer } from "../steps/container-create.ts";
 import { resolveNetwork } from "../schemas/network-mode.ts";
 import { prepareVolume } from "../steps/volume-create.ts";
 import type { Pending, StepContext } from "../steps/step.ts";
-import { plainTar } from "../streams/plain-tar.ts";
 import { sendRefusal } from "./answer.ts";
 import { Call, upstreamRequest, type ServiceContext } from "./call.ts";
 import {
@@ -19,8 +17,8 @@ import {
   type ParseContext,
 } from "./parse-request.ts";
 import { readBody } from "./read-body.ts";
-import { answerOf, relayAnswer, streamBody } from "./relay.ts";
-import { unreachable } from "./upstream.ts";
+import { answerOf, relayAnswer } from "./relay.ts";
+import { unreachableOr } from "./upstream.ts";
 
 const notAManager =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
@@ -54,19 +52,17 @@ async function forward(
 ): Promise<void> {
   const { body } = head.route;
   const headers = forwardedHeaders(head, request.headersDistinct);
-  let source: Readable | undefined;
   let value: JsonValue | undefined;
   if (body.kind === "json")
     value = parseBody(head, await readBody(request, parse.settings.limits.jsonBytes), parse);
-  else if (body.kind === "stream") {
-    source = head.route.step === "archive" ? await plainTar(request) : request;
-    headers["content-type"] = body.type;
-    const length = request.headers["content-length"];
-    if (length !== undefined && source === request) headers["content-length"] = length;
-  } else request.resume();
+  else {
+    // Payloads do not come this way.
+    request.resume();
+    if (body.kind === "stream") headers["content-type"] = body.type;
+  }
   const pending = await prepare(context, head, value);
   try {
-    const outgoing = start(context, head, headers, value, request, source);
+    const outgoing = start(context, head, headers, value, request);
     response.on("close", () => {
       if (!response.writableFinished) outgoing.destroy();
     });
@@ -78,27 +74,20 @@ async function forward(
   }
 }
 
-const unreachableOr = (error: unknown): unknown =>
-  error instanceof Error && "code" in error && error.code === "ECONNRESET" ? unreachable(error) : error;
-
 function start(
   context: ServiceContext,
   head: Head,
   headers: OutgoingHeaders,
   value: JsonValue | undefined,
-  request: IncomingMessage,
-  source: Readable | undefined,
+  { socket }: IncomingMessage,
 ) {
+  if (socket.destroyed) throw malformed("", "the client went away");
   const bytes = value === undefined ? undefined : Buffer.from(encodeJson(value));
   if (bytes !== undefined) {
     headers["content-type"] = "application/json";
     headers["content-length"] = String(bytes.length);
-  } else if (source === undefined && head.method !== "GET" && head.method !== "HEAD")
-    headers["content-length"] = "0";
-  const outgoing = context.upstream.start(upstreamRequest(head, headers));
-  if (source === undefined) outgoing.end(bytes);
-  else streamBody(request, source, outgoing, context.settings.limits.uploadBytes);
-  return outgoing;
+  } else if (head.method !== "GET" && head.method !== "HEAD") headers["content-length"] = "0";
+  return context.upstream.start(upstreamRequest(head, headers), socket).end(bytes);
 }
 
 /** Work of the route's own between decision and forwarding. */

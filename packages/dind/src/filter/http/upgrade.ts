@@ -2,25 +2,12 @@ import { STATUS_CODES, type ClientRequest, type IncomingMessage } from "node:htt
 import type { Duplex } from "node:stream";
 import { encodeJson } from "../json/encode-json.ts";
 import { malformed } from "../refusal.ts";
-import { matchRoute } from "../routes/table.ts";
 import { readEarlyBody, withoutLastChunk } from "../streams/early-body.ts";
 import { tunnel } from "../streams/tunnel.ts";
 import { answerHeaders, errorText, sendBare } from "./answer.ts";
 import { forwardedHeaders, type OutgoingHeaders, parseBody, type Head } from "./parse-request.ts";
-import { parseTarget } from "./request-target.ts";
 import { Call, upstreamRequest, type ServiceContext } from "./call.ts";
 import { unreachable } from "./upstream.ts";
-
-/** Whether a request with Upgrade may become a connection of its own; any other one stays an ordinary request. */
-export function mayUpgrade(request: IncomingMessage): boolean {
-  try {
-    const { segments } = parseTarget(request.url ?? "");
-    const { route } = matchRoute(request.method ?? "", segments);
-    return route.answer === "hijack" || route.answer === "tunnel";
-  } catch {
-    return false;
-  }
-}
 
 /** Counts of what goes on, for status and limits. */
 export interface StreamCounter {
@@ -37,8 +24,6 @@ export async function serveUpgrade(
   streams: StreamCounter,
 ): Promise<void> {
   const call = new Call(context, request);
-  // Without a listener a reset would end the process.
-  socket.on("error", () => socket.destroy());
   try {
     const { head, parse } = await call.open();
     const { body, rest, openEnded } = await readEarlyBody(socket, early, request.headers);

@@ -1,5 +1,5 @@
 import { Agent, request, type ClientRequest, type IncomingMessage } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Refusal } from "../refusal.ts";
 import { lowerVersion, schemaVersions } from "./api-version.ts";
@@ -12,11 +12,14 @@ export interface UpstreamRequest {
 
 const maxHeaderSize = 1024 ** 2;
 
-/** dockerd: one connection per request, never shared between clients. */
+/** dockerd: a connection that is kept goes on with the same client's next request, never with another client's. */
 export class Upstream {
   readonly socketPath: string;
   /** `agent: false` would make dockerd close at once, and Node lose the answer when it then writes its last bytes. */
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 0 });
+  readonly #kept = new Agent({ keepAlive: true, maxFreeSockets: 1 });
+  readonly #names = new WeakMap<Socket, string>();
+  #clients = 0;
   #ceiling: Promise<string> | undefined;
   #version: string | undefined;
 
@@ -29,8 +32,30 @@ export class Upstream {
     return this.#version;
   }
 
-  start({ method, path, headers }: UpstreamRequest): ClientRequest {
+  /** A request that a client's connection asks for. */
+  start({ method, path, headers }: UpstreamRequest, client: Socket): ClientRequest {
+    const { socketPath } = this;
+    // With a path to the socket the host is a name for Node's pool alone.
+    const host = this.#nameOf(client);
+    return request({ socketPath, host, agent: this.#kept, method, path, headers, maxHeaderSize });
+  }
+
+  /** A request with a payload, whose connection is not used again. */
+  startUpload({ method, path, headers }: UpstreamRequest): ClientRequest {
     return request({ socketPath: this.socketPath, agent: this.#agent, method, path, headers, maxHeaderSize });
+  }
+
+  #nameOf(client: Socket): string {
+    const known = this.#names.get(client);
+    if (known !== undefined) return known;
+    this.#clients += 1;
+    const host = `client-${this.#clients}`;
+    this.#names.set(client, host);
+    const pool = this.#kept.getName({ host, port: 80, socketPath: this.socketPath });
+    client.once("close", () => {
+      for (const socket of this.#kept.freeSockets[pool] ?? []) socket.destroy();
+    });
+    return host;
   }
 
   /** A request that asks for a connection of its own; may be half closed afterwards. */
@@ -102,3 +127,7 @@ export const unreachable = (error: unknown): Refusal =>
         "",
         `dockerd of this pod does not answer (${error instanceof Error && "code" in error ? String(error.code) : "no answer"}); it is started again, try later [aeon: dockerd-down]`,
       );
+
+/** The same for an answer that broke off; anything else stays what it is. */
+export const unreachableOr = (error: unknown): unknown =>
+  error instanceof Error && "code" in error && error.code === "ECONNRESET" ? unreachable(error) : error;

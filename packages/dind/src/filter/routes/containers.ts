@@ -26,6 +26,9 @@ const createBody = jsonFor((settings) =>
     CpuShares: integer(),
     Cpuset: text({ pattern: /^[0-9,-]*$/ }),
     VolumeDriver: legacy,
+    // dockerode sends its own options along.
+    name: ignored,
+    platform: ignored,
   }),
 );
 
@@ -78,7 +81,16 @@ const checkpoint = () => {
 
 export const containerRoutes: readonly Route[] = [
   route("ContainerList", get, "containers/json", {
-    query: { all: bool, limit: number, size: bool, filters, since: words(), before: words() },
+    query: {
+      all: bool,
+      limit: number,
+      size: bool,
+      filters,
+      since: words(),
+      before: words(),
+      // Of docker-py; engines have long forgotten it.
+      trunc_cmd: omitted,
+    },
     answer: "paths",
   }),
   route("ContainerCreate", post, "containers/create", {

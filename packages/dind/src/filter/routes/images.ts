@@ -103,6 +103,8 @@ export const imageRoutes: readonly Route[] = [
       digests: bool,
       manifests: bool,
       identity: bool,
+      // Of docker-py, as is `force` of a tag; engines have long forgotten both.
+      only_ids: omitted,
     },
   }),
   route("ImageSearch", get, "images/search", {
@@ -161,7 +163,9 @@ export const imageRoutes: readonly Route[] = [
     headers: auth,
     body: json(struct({}), true),
   }),
-  route("ImageTag", post, `images/${name}/tag`, { query: { repo: reference, tag: reference } }),
+  route("ImageTag", post, `images/${name}/tag`, {
+    query: { repo: reference, tag: reference, force: omitted },
+  }),
   route("ImageDelete", ["DELETE"], `images/${name}`, {
     query: { force: bool, noprune: bool, platforms: { check: platform, many: true } },
   }),

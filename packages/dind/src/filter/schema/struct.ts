@@ -26,6 +26,8 @@ export function struct(fields: Readonly<Record<string, Schema>>): Schema {
         );
       seen.add(folded);
       const field = byFold.get(folded);
+      // Some clients send all that they know, as null.
+      if (field === undefined && element === null) continue;
       if (field === undefined) throw unknownKey(key, scope);
       const inner = below(scope, field.name);
       const rule = scope.rules(inner.at);

@@ -1,15 +1,14 @@
 import { Readable } from "node:stream";
 import { malformed } from "../refusal.ts";
 
-const blockSize = 512;
+/** Bytes of an archive that tell what it is. */
+export const blockSize = 512;
 
 /**
- * Gives dockerd a plain tar whatever the client sent, so that it never starts a decompressor itself: gzip and zstd are
- * unpacked here, anything else that is no tar is refused (400).
+ * Unpacks a compressed tar, so that dockerd never starts a decompressor itself: gzip and zstd are unpacked here, anything
+ * else is refused (400). `start` is its first block.
  */
-export async function plainTar(source: Readable): Promise<Readable> {
-  const { start, stream } = await peek(source, blockSize);
-  if (start.length === 0 || isTarHeader(start)) return stream;
+export async function unpackTar(start: Buffer, stream: Readable): Promise<Readable> {
   const unpack = decompressorFor(start);
   if (unpack === undefined)
     throw malformed("", "the body has to be a tar, plain or compressed with gzip or zstd", "archive-format");
@@ -66,9 +65,24 @@ async function peek(source: Readable, size: number): Promise<Peeked> {
   }
 }
 
+/** How gzip, bzip2, xz and zstd begin. dockerd unpacks what begins so, even where it is the name of a tar's first file. */
+const compressed = [
+  [0x1f, 0x8b, 0x08],
+  [0x42, 0x5a, 0x68],
+  [0xfd, 0x37, 0x7a, 0x58, 0x5a],
+  [0x28, 0xb5, 0x2f, 0xfd],
+].map((bytes) => Buffer.from(bytes));
+/** Frames of zstd that its readers skip; the first byte is any from 0x50 to 0x5f. */
+const skipped = Buffer.from([0x2a, 0x4d, 0x18]);
+
+const looksCompressed = (start: Buffer): boolean =>
+  compressed.some((magic) => start.subarray(0, magic.length).equals(magic)) ||
+  (((start[0] ?? 0) & 0xf0) === 0x50 && start.subarray(1, 4).equals(skipped));
+
 /** A block of zeros ends an archive; otherwise its checksum has to be right. */
-function isTarHeader(block: Buffer): boolean {
-  if (block.length < blockSize) return false;
+export function isTarHeader(start: Buffer): boolean {
+  if (start.length < blockSize || looksCompressed(start)) return false;
+  const block = start.subarray(0, blockSize);
   if (block.every((byte) => byte === 0)) return true;
   const stored = Number.parseInt(block.toString("latin1", 148, 156).replaceAll(/[\0 ]/g, ""), 8);
   let sum = 0;
