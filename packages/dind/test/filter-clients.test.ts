@@ -177,7 +177,12 @@ volumes: { data: {} }
 
   test("dockerode with and without hijack (test 56)", async () => {
     const client = new Docker({ socketPath: pod.socket });
-    const container = await client.createContainer({ Image: "busybox", Cmd: ["sleep", "100"] });
+    const container = await client.createContainer({
+      name: "by-dockerode",
+      Image: "busybox",
+      Cmd: ["sleep", "100"],
+    });
+    expect(await ok("ps -aq --filter name=by-dockerode")).not.toBe("");
     await container.start();
     const read = async (stream: NodeJS.ReadWriteStream): Promise<string> => {
       const [out, err] = [new PassThrough(), new PassThrough()];
