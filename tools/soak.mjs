@@ -10,6 +10,10 @@ const soaks = {
     env: { AEON_HOOKS_KILLS: "1000", AEON_HOOKS_CREATES: "10000" },
     args: ["test/kills.test.ts", "test/many.test.ts", "hooks-many.test.ts"],
   },
+  dind: {
+    env: { AEON_DIND_IDLE_SECONDS: "1860", AEON_DIND_REQUESTS: "3000" },
+    args: ["test/filter-terminal.test.ts", "test/filter-fuzz.test.ts"],
+  },
 };
 
 const [name = "", ...rest] = process.argv.slice(2);

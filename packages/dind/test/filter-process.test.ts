@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { temporaryFolder } from "@aeon/testkit";
@@ -172,6 +172,30 @@ test("a killed dockerd is told, and serves again", async () => {
 });
 
 test("streams go on while a successor takes the listener over (test 58)", async () => {
+  await docker(pod, [
+    "run",
+    "-d",
+    "--name",
+    "talks",
+    "busybox",
+    "sh",
+    "-c",
+    "echo one; until [ -e /go ]; do sleep 0.1; done; echo two",
+  ]);
+  const logs = docker(pod, ["logs", "-f", "talks"]);
+  const folder = join(pod.dockerd.folder, "build");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "Dockerfile"), "FROM busybox\nRUN sleep 3 && echo built\n");
+  const begun = Promise.withResolvers<void>();
+  const build = docker(pod, ["build", folder], {
+    env: { DOCKER_BUILDKIT: "0" },
+    hold: async ({ stdout }) => {
+      stdout.on("data", (text: Buffer) => {
+        if (text.includes("Running in")) begun.resolve();
+      });
+    },
+  });
+  await begun.promise;
   const running = docker(
     pod,
     ["run", "-i", "--rm", "-v", "/etc:/x", "busybox", "sh", "-c", "echo up; read x; echo got $x"],
@@ -199,6 +223,10 @@ test("streams go on while a successor takes the listener over (test 58)", async 
     },
   );
   expect((await running).text).toBe("up\ngot input\n");
+  expect((await build).text).toMatch(/\nbuilt\n.*Successfully built/s);
+  await docker(pod, ["exec", "talks", "touch", "/go"]);
+  expect((await logs).text).toBe("one\ntwo\n");
+  await docker(pod, ["rm", "-f", "talks"]);
   await pod.firstEnded();
   expect((await pod.api("GET", "/_ping")).text).toBe("OK");
   expect(await sendBytes(pod.socket, "GET /_ping HTTP/1.0\r\n\r\n")).toContain("OK");

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { run } from "@aeon/standalone";
+import type { Task } from "@aeon/containerd";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { DindController } from "../src/index.ts";
+import { setUp, type Setup } from "./dind-setup.ts";
+import { namespace } from "./open-controller.ts";
+import { openBuildKit, type Step } from "./support/buildkit.ts";
+import { endAll, shell } from "./support/main-tools.ts";
+
+const main = { namespace, id: "main" };
+const image = { identifier: "docker-image://docker.io/library/box:latest" };
+let setup: Setup;
+let controller: DindController;
+let task: Task;
+
+beforeAll(async () => {
+  setup = await setUp();
+  controller = await setup.controller();
+  task = await setup.main("main");
+  await controller.start(main, AbortSignal.timeout(90_000));
+  await shell(setup, task, "tar -C / -c bin etc | docker import - box");
+}, 300_000);
+afterAll(async () => {
+  if (controller !== undefined) await endAll(setup, controller);
+  await controller?.[Symbol.asyncDispose]();
+  await setup?.[Symbol.asyncDispose]();
+}, 120_000);
+
+const socket = () => join(`/proc/${task.pid}/root/run/docker.sock`);
+/** Runs a script in the DinD container. */
+async function inside(script: string): Promise<string> {
+  const { pid } = await controller.status(main);
+  const { stdout } = await run("nsenter", ["-t", String(pid), "-m", "-p", "sh", "-c", script]);
+  return stdout;
+}
+const sh = (script: string, rest: Partial<Step> = {}): Step => ({ args: ["/bin/sh", "-c", script], ...rest });
+
+test("what a client asks BuildKit for over gRPC by itself is held to dockerd's configuration (test 37)", async () => {
+  using kit = await openBuildKit(socket());
+  expect(await kit.solve(image, sh("id"))).toEqual({ status: 0, message: "" });
+  expect(await kit.solve(image, sh("exit 3"))).toMatchObject({
+    message: expect.stringContaining("exit code: 3"),
+  });
+  const insecure = sh("id", { security: "insecure" });
+  for (const entitlements of [[], ["security.insecure"]])
+    expect(await kit.solve(image, insecure, entitlements)).toMatchObject({
+      message: expect.stringContaining("security.insecure is not allowed"),
+    });
+  for (const entitlements of [[], ["device"]])
+    expect(await kit.solve(image, sh("id", { device: "vendor.com/gpu=all" }), entitlements)).toMatchObject({
+      message: expect.stringMatching(/device.* (is not registered|is not allowed)/),
+    });
+});
+
+test("a step sees its image and nothing of the DinD container, whatever part of it is mounted", async () => {
+  using kit = await openBuildKit(socket());
+  for (const selector of ["../../../../../etc", "/../../../../etc", "/etc"])
+    expect(await kit.solve(image, sh("test -e /x/passwd && test ! -e /x/docker", { selector }))).toEqual({
+      status: 0,
+      message: "",
+    });
+  expect(await inside("ls /etc")).toContain("docker");
+});
+
+test.each([
+  ["a file", { identifier: "file:///etc/passwd" }],
+  ["a folder of nobody's session", { identifier: "local://context" }],
+  [
+    "a repository by a command",
+    { identifier: "git://x", attributes: { "git.fullurl": "ext::sh -c touch% /tmp/made" } },
+  ],
+])("a source that is %s gives nothing", async (_what, source) => {
+  using kit = await openBuildKit(socket());
+  const { status, message } = await kit.solve(source, undefined);
+  expect([status, message]).toEqual([expect.any(Number), expect.not.stringMatching(/^$/)]);
+  expect(status).not.toBe(0);
+  expect(await inside("ls /tmp")).not.toContain("made");
+});
+
+test("the pod's network is a build's only where the pod's policy lets containers have it", async () => {
+  using kit = await openBuildKit(socket());
+  const onHost = sh("id", { network: "host" });
+  expect((await kit.solve(image, onHost)).status).not.toBe(0);
+  expect(await kit.solve(image, onHost, ["network.host"])).toEqual({ status: 0, message: "" });
+});
