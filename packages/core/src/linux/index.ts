@@ -1,4 +1,6 @@
 export { openAtSync, readAtSync, statAtSync, statDescriptorSync, type FileStatus } from "./at.ts";
+export { controlGroupsIn, controlHierarchiesIn, hasControllers } from "./control-hierarchies.ts";
+export { moveToControlGroups, removeControlGroups } from "./control-groups.ts";
 export { tellsEntryTypesSync } from "./directory-entries.ts";
 export { listNamesSync } from "./directory-names.ts";
 export { withFileIdsSync } from "./file-ids.ts";

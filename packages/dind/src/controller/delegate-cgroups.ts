@@ -1,7 +1,7 @@
 import { lchown, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { linux } from "@aeon/core";
 import type { Owner } from "./daemon-files.ts";
-import { groupsIn, hierarchiesIn, isSame } from "./hierarchies.ts";
 
 /** Files by which processes and controllers are handed on; limits of the group itself stay the host's. */
 const handedOn = new Set(["cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks"]);
@@ -11,9 +11,11 @@ const handedOn = new Set(["cgroup.procs", "cgroup.threads", "cgroup.subtree_cont
  * runtime made it one of that name.
  */
 export async function delegateCgroups(pid: number, name: string, { uid, gid }: Owner): Promise<void> {
-  const groups = groupsIn(await readFile(`/proc/${pid}/cgroup`, "utf8"));
-  for (const { mount, root, controllers } of hierarchiesIn(await readFile("/proc/self/mountinfo", "utf8"))) {
-    const path = groups.find((group) => isSame(controllers, group.controllers))?.path;
+  const groups = linux.controlGroupsIn(await readFile(`/proc/${pid}/cgroup`, "utf8"));
+  for (const { mount, root, controllers } of linux.controlHierarchiesIn(
+    await readFile("/proc/self/mountinfo", "utf8"),
+  )) {
+    const path = groups.find((group) => linux.hasControllers(controllers, group.controllers))?.path;
     if (root !== "/" || path === undefined || !path.endsWith(`/${name}`)) continue;
     const folder = join(mount, path);
     await lchown(folder, uid, gid);

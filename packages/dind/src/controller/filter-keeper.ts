@@ -6,7 +6,7 @@ import { inNamespaces } from "../system/namespace-thread.ts";
 import type { DindSettings } from "./dind-settings.ts";
 import { FilterControl } from "./filter-control.ts";
 import { filterConfigOf } from "./filter-config-of.ts";
-import { filterGroup, moveBeside, removeFilterGroup } from "./filter-group.ts";
+import { moveBeside, removeFilterGroup } from "./filter-group.ts";
 import { killFilters, startFilter } from "./filter-process.ts";
 import type { Live } from "./live.ts";
 import { isAlive, readMainProcess, type MainProcess } from "./main-process.ts";
@@ -71,8 +71,8 @@ export class FilterKeeper {
   /** The end of the agent's container, as at an upgrade, ends what is in its group, and with a filter its streams. */
   async #settle(main: MainContainer, { pid: ofMain }: MainProcess, pid: number): Promise<void> {
     const { lives, options } = this.#parts;
-    const name = filterGroup(lives.of(main).places.key);
-    const faults = await moveBeside(pid, { id: main.id, pid: ofMain }, name).catch((error: unknown) => [
+    const { key } = lives.of(main).places;
+    const faults = await moveBeside(pid, { id: main.id, pid: ofMain }, key).catch((error: unknown) => [
       errorMessage(error),
     ]);
     if (faults.length > 0)

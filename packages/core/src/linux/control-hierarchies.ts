@@ -1,5 +1,5 @@
 /** A mounted hierarchy of control groups. */
-export interface Hierarchy {
+export interface ControlHierarchy {
   /** Empty for that of cgroup v2. */
   readonly controllers: readonly string[];
   readonly mount: string;
@@ -8,7 +8,7 @@ export interface Hierarchy {
 }
 
 /** The groups of a process by hierarchy, from the text of `/proc/PID/cgroup`. */
-export function groupsIn(
+export function controlGroupsIn(
   text: string,
 ): readonly { readonly controllers: readonly string[]; readonly path: string }[] {
   return text.split("\n").flatMap((line) => {
@@ -19,7 +19,7 @@ export function groupsIn(
 }
 
 /** From the text of `/proc/self/mountinfo`. */
-export function hierarchiesIn(text: string): readonly Hierarchy[] {
+export function controlHierarchiesIn(text: string): readonly ControlHierarchy[] {
   return text.split("\n").flatMap((line) => {
     const [before = "", after = ""] = line.split(" - ");
     const [, , , root, mount] = before.split(" ");
@@ -31,5 +31,5 @@ export function hierarchiesIn(text: string): readonly Hierarchy[] {
 }
 
 /** Mounts name options of their own beside the controllers. */
-export const isSame = (mounted: readonly string[], wanted: readonly string[]): boolean =>
+export const hasControllers = (mounted: readonly string[], wanted: readonly string[]): boolean =>
   wanted.length === 0 ? mounted.length === 0 : wanted.every((each) => mounted.includes(each));
