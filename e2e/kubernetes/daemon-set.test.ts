@@ -7,7 +7,7 @@ import { agentImage } from "./agent-image.ts";
 import { startCluster, type TestCluster } from "./cluster.ts";
 import { installAeon } from "./install.ts";
 import { kubectlAeon } from "./kubectl-aeon.ts";
-import { inPod, runningPod, servicePod, statefulSet, type PodState } from "./workloads.ts";
+import { inPod, runningPod, runShortPods, servicePod, statefulSet, type PodState } from "./workloads.ts";
 
 let cluster: TestCluster;
 let node: PlainNode;
@@ -119,10 +119,27 @@ test("A pod starts Docker with its own token, builds an image and runs it; kubec
   await inPod(cluster, "builds", "/run/aeon/bin/dockerctl stop");
 });
 
-test("A new agent takes over by the DaemonSet: pods run on, containerd is left alone, and files are kept", async () => {
+/** Lets two clients in the pod `builds` read what a container of its Docker says, each to its end. */
+async function startStreams(): Promise<void> {
+  await inPod(cluster, "builds", "/run/aeon/bin/dockerctl start");
+  const count = "i=0; while [ ! -e /end ]; do echo $i; i=$((i+1)); sleep 0.1; done; echo end";
+  const clients = [
+    `docker run --rm --name counts own /bin/sh -c '${count}' > /attached 2>&1`,
+    "until docker inspect counts; do sleep 0.1; done; docker logs -f counts > /followed 2>&1",
+  ];
+  for (const client of clients) await inPod(cluster, "builds", `(${client}) < /dev/null > /dev/null 2>&1 &`);
+  await expect.poll(() => linesOf("/followed"), { timeout: 30_000 }).toContain("5");
+}
+
+const linesOf = async (file: string): Promise<readonly string[]> =>
+  (await inPod(cluster, "builds", `cat ${file}`)).trim().split("\n");
+
+test("A new agent takes over by the DaemonSet: pods run on and start, Docker's streams too, containerd is left alone, and files are kept", async () => {
   const { admin } = cluster.server;
   const before = await runningPod(cluster, "kept-0");
   await inPod(cluster, "kept-0", "echo later > /root/later");
+  await startStreams();
+  const short = runShortPods(cluster, node.name, ofClass);
   await cluster.server.kubectl([
     "-n",
     "aeon-system",
@@ -133,6 +150,18 @@ test("A new agent takes over by the DaemonSet: pods run on, containerd is left a
     "configure-host=localhost/aeon:next",
   ]);
   await rolledOut();
+  const during = await linesOf("/attached");
+  expect(await short.end()).toEqual([]);
+  expect(short.names.length).toBeGreaterThan(5);
+  // Nothing of the old agent's image is needed any more, by what it left behind either.
+  await node.containerd.ctr(["-n", "k8s.io", "images", "rm", "--sync", "localhost/aeon:latest"]);
+  await inPod(cluster, "builds", "docker exec counts /bin/sh -c '> /end'");
+  await expect.poll(() => linesOf("/followed"), { timeout: 30_000 }).toContain("end");
+  await expect.poll(() => linesOf("/attached"), { timeout: 30_000 }).toContain("end");
+  const said = await linesOf("/attached");
+  expect(said.length).toBeGreaterThan(during.length);
+  expect(said).toEqual([...said.slice(0, -1).keys(), "end"].map(String));
+  expect(await linesOf("/followed")).toEqual(said);
   expect(node.restarts).toBe(1);
   const same = await runningPod(cluster, "kept-0");
   expect(same.metadata.uid).toBe(before.metadata.uid);

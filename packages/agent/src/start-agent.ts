@@ -25,10 +25,10 @@ import type { PluginRunner } from "./host/plugin-runner.ts";
 import { removalGuard } from "./host/removal-guard.ts";
 import { SnapshotService } from "./host/snapshot-service.ts";
 import { healthPages } from "./http/health-pages.ts";
-import { lockRoot } from "./instance-lock.ts";
+import { lockRoot, type Claim } from "./instance-lock.ts";
 import { adminPlugin } from "./plugins/admin-plugin.ts";
 import { keepersOf, startGuardsOf } from "./plugins/builtin-plugins.ts";
-import { controllersOf, isWanted } from "./plugins/cluster-plugins.ts";
+import { controllersOf, isOfCluster, isWanted } from "./plugins/cluster-plugins.ts";
 import { httpPlugin } from "./plugins/http-plugin.ts";
 import { linuxPlugin } from "./plugins/linux-plugin.ts";
 import { pendingKeys } from "./pending-keys.ts";
@@ -44,6 +44,8 @@ export interface StartAgentOptions {
   readonly metrics?: MetricsRegistry;
   /** Variables of systemd's notification protocol. Default: none. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** How the agent comes to its root folder; as an agent of its own when absent. */
+  readonly claim?: Claim;
   /** Pauses between attempts to start a plugin. */
   readonly backoff?: BackoffOptions;
 }
@@ -91,7 +93,7 @@ export async function startAgent(
   const log = options.log ?? (await createLogger(config.log));
   const life = new Lifetime();
   try {
-    life.use(lockRoot(config.root, config.state));
+    life.use(await lockRoot(config.root, config.state, options.claim));
     const notifier = life.use(createNotifier({ environment: options.environment ?? {}, log }));
     const metrics = options.metrics ?? (await createMetrics({ process: true }));
     const agent = new RunningAgent({ configuration, options, log, life, notifier, metrics });
@@ -224,8 +226,10 @@ class RunningAgent implements Agent {
   }
 
   #startOthers(): readonly PluginRunner[] {
-    const { configuration } = this.#parts;
+    const { configuration, options } = this.#parts;
     const { agent, plugins } = configuration;
+    // The network and the account of a pod that ends go with it; what happens meanwhile is told by the next agent.
+    const isAlone = options.claim?.kind === "stand-in";
     const keepers = keepersOf(plugins);
     this.#host.hooks.register(removalGuard(() => keepers.filter((name) => !this.#host.isReady(name))));
     const guards = startGuardsOf(plugins, agent.root, {
@@ -233,10 +237,12 @@ class RunningAgent implements Agent {
       isReady: (name) => this.#host.isReady(name),
     });
     for (const guard of guards) this.#host.hooks.register(guard);
-    const further = plugins.filter((each) => each.plugin !== snapshotterPlugin && isWanted(each));
+    const further = [
+      ...plugins.filter((each) => each.plugin !== snapshotterPlugin && isWanted(each)),
+      ...controllersOf(plugins).map((plugin) => ({ plugin, config: undefined })),
+    ].filter(({ plugin }) => !isAlone || !isOfCluster(plugin));
     return [
       ...further.map(({ plugin, config }) => this.#host.start(plugin, config)),
-      ...controllersOf(plugins).map((plugin) => this.#host.start(plugin, undefined)),
       this.#host.start(linuxPlugin(agent.root), undefined),
       ...this.#startPages(agent.metrics),
       this.#host.start(adminPlugin(this.#adminSocket, this.#adminDeps()), undefined),

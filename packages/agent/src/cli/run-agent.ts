@@ -2,17 +2,25 @@ import { existsSync } from "node:fs";
 import { createLogger, createMetrics, watchFile, type ConfigSources } from "@aeon/core";
 import { environment } from "../environment.ts";
 import { loadAgentConfig } from "../config/load-agent-config.ts";
+import { leaveStandInGroup, startStandIn } from "../stand-in.ts";
 import { startAgent, type Agent } from "../start-agent.ts";
 import { superviseProcess } from "../supervise-process.ts";
 
 /** Files that the agent makes are for nobody else; what has to be open gets its mode explicitly. */
 const umask = 0o077;
 
+export interface RunOptions {
+  /** Milliseconds that an agent stands in for this one after its end, or, with `after`, that this one does. */
+  readonly standIn?: number;
+  /** Process id of the agent for which this one stands in. */
+  readonly after?: number;
+}
+
 /**
  * Runs the agent until SIGTERM or SIGINT; a second one ends it without waiting for calls and plugins. Reloads the
  * configuration on SIGHUP and when its file changes. Throws when the agent cannot start.
  */
-export async function runAgent(sources: ConfigSources): Promise<void> {
+export async function runAgent(sources: ConfigSources, { standIn, after }: RunOptions = {}): Promise<void> {
   process.umask(umask);
   const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = environment;
   // Children must not speak for the agent.
@@ -28,13 +36,31 @@ export async function runAgent(sources: ConfigSources): Promise<void> {
   const metrics = await createMetrics({ process: true });
   running.use(superviseProcess(log, metrics));
   const notification = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
-  const agent = await startAgent(configuration, { log, metrics, environment: notification });
+  // Whoever waits for that stops only then.
+  if (after !== undefined) process.stdout.write("loaded\n");
+  const agent = await startAgent(configuration, {
+    log,
+    metrics,
+    environment: notification,
+    ...(after !== undefined && { claim: { kind: "stand-in", after } }),
+  });
   signals.second.removeEventListener("abort", giveUp);
   started.resolve(agent);
+  if (after !== undefined) running.use(endAfter(standIn ?? 0));
   await signals.first;
+  if (after === undefined && standIn !== undefined)
+    await startStandIn({ sources, state: configuration.agent.state, forMs: standIn, log });
   await agent.stop(signals.second);
+  if (after !== undefined)
+    await leaveStandInGroup().catch((error: unknown) => log.debug({ error }, "control group is still there"));
   // Whatever a plugin left behind must not keep the process.
   process.exit();
+}
+
+/** The next agent may never come, as when all of them are taken away. */
+function endAfter(ms: number): Disposable {
+  const timer = setTimeout(() => process.kill(process.pid, "SIGTERM"), ms);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** Until the agent runs there is nothing to stop in order. */

@@ -9,6 +9,10 @@ const kubernetes = kubernetesPlugin(environment);
 /** The plugins with a table that exist only where the agent is part of a cluster. */
 export const clusterPlugins: readonly Plugin[] = [kubernetes];
 
+/** Whether a plugin is of those that speak to the cluster. */
+export const isOfCluster = (plugin: Plugin): boolean =>
+  plugin === kubernetes || plugin === backupControllerPlugin;
+
 /** Without its table there is no Kubernetes, and nothing of it is started. */
 export const isWanted = ({ plugin, config }: ConfiguredPlugin): boolean =>
   plugin !== kubernetes || config !== undefined;
