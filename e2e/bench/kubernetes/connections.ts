@@ -22,10 +22,14 @@ export class Connections implements Disposable {
     contentType = "application/json",
   ): Promise<{ readonly status: number; readonly bytes: number }> {
     const stream = this.#request(this.#shared(), method, path, contentType, body);
-    const [headers] = await once(stream, "response");
+    let status = 0;
     let bytes = 0;
-    for await (const chunk of stream) bytes += Buffer.byteLength(chunk);
-    return { status: Number(headers[":status"]), bytes };
+    stream.on("response", (headers) => (status = Number(headers[":status"])));
+    stream.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    // A server that answers before it has read all of a request resets the stream after its answer.
+    await once(stream, "close");
+    if (status === 0) throw new Error(`${method} ${path}: the server closed the stream without an answer`);
+    return { status, bytes };
   }
 
   /** Opens a watch and resolves when the server has answered. */
