@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
-import { errnoOf, linux } from "@aeon/core";
+import { errnoOf } from "@aeon/core";
 import { errors } from "../errors.ts";
 import { encryptedType, layerFiles, layerMediaTypes, type BlobDescriptor } from "./blob-descriptor.ts";
 import {
@@ -11,6 +11,7 @@ import {
   type LayerPart,
 } from "./encryption-key.ts";
 import { extractLayer } from "./extract.ts";
+import { FolderFlush } from "./folder-flush.ts";
 import { readFrames } from "./frame-reader.ts";
 import { layerFormats, SealedFrames } from "./frame-format.ts";
 import { FrameIndexWriter } from "./frame-index.ts";
@@ -131,16 +132,17 @@ export async function unpackFile(request: UnpackRequest): Promise<void> {
   const { source, layer, target, overlay, keys } = request;
   const formats = layerFormats(layer.cipher, keys);
   makeEmpty(target);
+  await using flush = new FolderFlush(target);
   const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const frames = readFrames(fd, layer, formats.layer, { reuse: true });
-    const entries = await extractLayer(frames, target, { overlay, mostEntries: layer.entries });
+    const entries = await extractLayer(flush.pass(frames), target, { overlay, mostEntries: layer.entries });
     if (entries !== layer.entries)
       throw errors.ARCHIVE_CORRUPT(`archive holds ${entries} entries, expected ${layer.entries}`);
   } finally {
     closeSync(fd);
   }
-  await flush(target);
+  await flush.finish();
 }
 
 function makeEmpty(folder: string): void {
@@ -148,15 +150,5 @@ function makeEmpty(folder: string): void {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
     if (errnoOf(error) !== "EEXIST" || readdirSync(folder).length > 0) throw error;
-  }
-}
-
-async function flush(folder: string): Promise<void> {
-  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await linux.syncFileSystem(fd);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
