@@ -1,5 +1,7 @@
-import { mkdir, readdir, rmdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { glob, mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Daemon, mountsBelow, run, untilReady } from "@aeon/standalone";
 import type { Cluster } from "./api-server-types.ts";
 import { kubernetesProgram } from "./binaries.ts";
@@ -27,7 +29,10 @@ export interface Kubelet extends AsyncDisposable {
 
 const controllers = "/sys/fs/cgroup";
 
-/** A root of a node's control groups in every hierarchy; its containers have to be gone when it is disposed of. */
+/**
+ * A root of a node's control groups in every hierarchy. What outlives the node's containers, as filters of Docker do, is
+ * killed when it is disposed of.
+ */
 export async function createControlGroup(node: string): Promise<AsyncDisposable & { readonly name: string }> {
   const name = `aeon-${node}-${process.pid}`;
   const groups = (await readdir(controllers)).map((controller) => join(controllers, controller, name));
@@ -35,7 +40,11 @@ export async function createControlGroup(node: string): Promise<AsyncDisposable 
   return {
     name,
     async [Symbol.asyncDispose]() {
-      for (const group of groups) await removeGroup(group);
+      for (const group of groups) await killIn(group);
+      for (let look = 0; look < 100 && groups.some((group) => existsSync(group)); look += 1) {
+        for (const group of groups) await removeGroup(group);
+        await sleep(20);
+      }
     },
   };
 }
@@ -121,6 +130,21 @@ async function isReady(cluster: Cluster, name: string): Promise<boolean> {
 
 interface NodeState {
   readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+async function killIn(group: string): Promise<void> {
+  const lists = await Array.fromAsync(glob(join(group, "**/cgroup.procs")));
+  for (const list of lists)
+    // 0 stands for processes out of sight, and would mean this one.
+    for (const pid of (await readFile(list, "utf8").catch(() => ""))
+      .split("\n")
+      .map(Number)
+      .filter((id) => id > 1))
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
 }
 
 /** A control group can only be removed once it has no children. */
