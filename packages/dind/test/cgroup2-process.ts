@@ -7,11 +7,11 @@ import { namespace } from "./open-controller.ts";
 import { endMain, importTools, shell } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
-/** Path in cgroup v2 of the process whose arguments begin so. */
+/** Path in cgroup v2 of the process with these arguments. */
 async function groupOf(...args: readonly string[]): Promise<string | undefined> {
   for (const pid of await readdir("/proc")) {
     const found = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "") : "";
-    if (!found.startsWith(`${args.join("\0")}\0`)) continue;
+    if (found !== `${args.join("\0")}\0`) continue;
     return /^0::(.*)$/m.exec(await readFile(`/proc/${pid}/cgroup`, "utf8"))?.[1];
   }
   return undefined;
@@ -24,9 +24,10 @@ const task = await setup.main(id);
 await controller.start({ namespace, id }, AbortSignal.timeout(90_000));
 await importTools(setup, task);
 const version = await shell(setup, task, "docker info -f '{{.CgroupVersion}} {{.CgroupDriver}}'");
-await shell(setup, task, "docker run -d --name inner tools /bin/sleep 4401");
-const group = await groupOf("/bin/sleep", "4401");
-const dockerd = await groupOf("docker-init", "--", "dockerd");
+await shell(setup, task, `docker run -d --name inner tools /bin/sleep 4401${process.pid}`);
+const group = await groupOf("/bin/sleep", `4401${process.pid}`);
+const { pid } = await controller.status({ namespace, id });
+const dockerd = /^0::(.*)$/m.exec(await readFile(`/proc/${pid}/cgroup`, "utf8"))?.[1];
 const open = "(exec 3<>/dev/door) 2>/dev/null && echo opens || echo closed";
 const door = await shell(
   setup,

@@ -77,8 +77,8 @@ test("--gpus gives the main container's GPUs with their driver, all or by name (
   expect(await run("--gpus all", open)).toBe("opens\n");
   expect(await run("--gpus device=1", look.replaceAll("'", '"'))).toBe("nvidia1 c3:1\nnvidiactl c3:ff\n");
   for (const file of [library, library.replace("535.104", "1")])
-    expect(await run("--gpus all", `cat ${file}; echo x >> ${file} || echo read-only`)).toMatch(
-      /driver of the node\n.*read-only\n$/s,
+    expect(await run("--gpus all", `cat ${file}; (echo x >> ${file}) 2>/dev/null || echo read-only`)).toBe(
+      "driver of the node\nread-only\n",
     );
   expect(await run("--gpus device=2", "true", 125)).toContain("is not one of the pod's");
 });
