@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "@aeon/standalone";
 import { startApiServer, type ApiServer } from "@aeon/testkit";
 import { row, type BenchmarkContext, type Row } from "../benchmark.ts";
 import { cpuSeconds } from "../process-costs.ts";
@@ -51,6 +53,7 @@ export async function* fleet({ progress, quick, full }: BenchmarkContext): Async
     });
   await listMany();
   const small = await listMany();
+  const followed = await followNode(server.kubeconfig, "node-0");
 
   const most = full ? Infinity : fillMs;
   progress(`up to ${wanted} pods on ${agents} nodes${full ? "" : `, for at most ${fillMs / 1000} s`}`);
@@ -79,6 +82,14 @@ export async function* fleet({ progress, quick, full }: BenchmarkContext): Async
     unit: "ms",
     peer: small.milliseconds,
     goal: { of: "ratio", atMost: 1.5 },
+  });
+  const followedAmongMany = await followNode(server.kubeconfig, "node-0");
+  yield row({
+    name: `heap of a process that follows ${followedAmongMany.pods} pods, against a cluster with no others`,
+    value: followedAmongMany.bytes / 1e6,
+    unit: "MB",
+    peer: followed.bytes / 1e6,
+    goal: { of: "ratio", atMost: 1.05 },
   });
   const bytes = await expectOk("GET", listOf("node-0"));
   yield row({ name: "answer to that list", value: bytes / 1e6, unit: "MB" });
@@ -126,6 +137,20 @@ export async function* fleet({ progress, quick, full }: BenchmarkContext): Async
   yield row({ name: "status writes (server-side apply)", value: written.perSecond, unit: "/s" });
   yield row({ name: "API server's CPU for one status write", value: written.cpuMilliseconds, unit: "ms" });
   yield row({ name: "API server's memory", value: await residentMegabytes(server), unit: "MB" });
+}
+
+interface Followed {
+  readonly pods: number;
+  readonly bytes: number;
+}
+
+/** What the agent's client needs for a node's pods, in a process of its own. */
+async function followNode(kubeconfig: string, node: string): Promise<Followed> {
+  const program = join(import.meta.dirname, "follow-node.ts");
+  const args = ["--conditions=@aeon/source", "--expose-gc", program, kubeconfig, node];
+  const followed: Followed = JSON.parse((await run(process.execPath, args)).stdout);
+  if (followed.pods !== podsOfNode) throw new Error(`${followed.pods} pods are followed, not ${podsOfNode}`);
+  return followed;
 }
 
 interface Cost {
