@@ -120,6 +120,9 @@ test("networks, ports, builds and binds work as without one", async () => {
     "1000\nours\n",
   );
   expect(await shell(setup, task, "stat -c %u /data/made; cat /data/made")).toBe("1001\ntheirs\n");
+  // A folder that is missing is made, in a file system of the pod's namespace too.
+  await shell(setup, task, "docker run --rm -v /run/new/folder:/n tools /bin/sh -c 'echo new > /n/f'");
+  expect(await shell(setup, task, "stat -c %u /run/new/folder; cat /run/new/folder/f")).toBe("0\nnew\n");
 });
 
 test("limits of inner containers hold, and their processes are counted below the main container's", async () => {

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync, type Stats } from "node:fs";
-import { openBeneathSync, openFlags, resolveFlags } from "@aeon/core/linux";
+import { openBeneathSync, openFlags, resolveFlags, withFileIdsSync } from "@aeon/core/linux";
 import type { DaemonConfig } from "../filter-config.ts";
 import { denied, malformed, Refusal } from "../refusal.ts";
 import { holdsFiles, mountIdOf, mountTable, type MountLine } from "./mount-table.ts";
@@ -74,7 +74,7 @@ export class MainTree implements Disposable {
     }
     const parent = this.#lookUp(names.slice(0, -1));
     try {
-      mkdirSync(`/proc/self/fd/${parent}/${names.at(-1) ?? ""}`, { mode: 0o755 });
+      makeFolder(parent, names.at(-1) ?? "");
     } catch (error) {
       // EEXIST: a link to nowhere, or somebody was faster; the next look-up tells.
       if (errno(error) !== "EEXIST") throw explain(error, `/${names.join("/")}`, at);
@@ -108,6 +108,17 @@ export class MainTree implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.#root);
+  }
+}
+
+function makeFolder(parent: number, name: string): void {
+  const make = (): unknown => mkdirSync(`/proc/self/fd/${parent}/${name}`, { mode: 0o755 });
+  try {
+    make();
+  } catch (error) {
+    // In a file system of a user namespace the host's root is nobody.
+    if (errno(error) !== "EOVERFLOW") throw error;
+    withFileIdsSync(fstatSync(parent), make);
   }
 }
 
