@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** Clock ticks per second in /proc (`getconf CLK_TCK`), 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100;
-const sampleMs = 20;
+/** Looking more often takes a good part of the machine from what is measured, the more the larger its processes are. */
+const sampleMs = 100;
 
 /** User and system seconds of a process and of the children it has waited for. */
 export async function cpuSeconds(pid: number): Promise<number> {
