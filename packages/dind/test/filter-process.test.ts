@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { mkdirSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { temporaryFolder } from "@aeon/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -63,6 +63,27 @@ test("a policy file denies, rewrites and allows fields, at once when it changes"
   expect(await statusOf({})).toBe(201);
   writePolicy([]);
   await expect.poll(async () => (await pod.status()).policyError).toBeUndefined();
+});
+
+test("a link in the place of dockerd's socket leads nowhere", async () => {
+  const { socket, folder } = pod.dockerd;
+  let connections = 0;
+  const host = createServer((client) => {
+    connections += 1;
+    client.destroy();
+  }).listen(join(folder, "host.sock"));
+  await once(host, "listening");
+  renameSync(socket, `${socket}.kept`);
+  symlinkSync(join(folder, "host.sock"), socket);
+  try {
+    expect(await pod.api("GET", "/containers/json")).toMatchObject({ status: 503 });
+    expect(connections).toBe(0);
+  } finally {
+    unlinkSync(socket);
+    renameSync(`${socket}.kept`, socket);
+    host.close();
+  }
+  expect((await pod.api("GET", "/containers/json")).status).toBe(200);
 });
 
 const port = (HostPort: string) => ({ HostConfig: { PortBindings: { "80/tcp": [{ HostPort }] } } });

@@ -1,7 +1,9 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
+import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
+import { connectSocket } from "../system/connect-socket.ts";
 
 /** Asks a dockerd whether it serves; the reason when it does not. */
 export async function ping(socketPath: string, timeoutMs = 2000): Promise<string | undefined> {
@@ -25,7 +27,8 @@ export async function runningContainers(socketPath: string, timeoutMs = 5000): P
 
 async function ask(socketPath: string, path: string, timeoutMs: number): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const sent = request({ socketPath, path, agent: false, timeout: timeoutMs }, (response) => {
+  const createConnection = (): Socket => connectSocket(socketPath);
+  const sent = request({ createConnection, path, timeout: timeoutMs }, (response) => {
     if (response.statusCode !== 200) reject(new Error(`dockerd answered ${response.statusCode}`));
     text(response).then(resolve, reject);
   });

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { linux } from "@aeon/core";
+import { connectSocket } from "../system/connect-socket.ts";
 
 /** Connections that wait at most for a DinD container to come up; more are refused. */
 const mostWaiting = 64;
@@ -52,7 +53,7 @@ export class WakeUp implements AsyncDisposable {
   }
 
   #connect(client: Socket): void {
-    const upstream = connect({ path: this.#path, allowHalfOpen: true });
+    const upstream = connectSocket(this.#path, { allowHalfOpen: true });
     upstream.on("error", () => client.destroy());
     client.once("close", () => upstream.destroy());
     upstream.once("close", () => client.destroy());

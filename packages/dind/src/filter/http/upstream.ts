@@ -1,6 +1,6 @@
-import { Agent, request, type ClientRequest, type IncomingMessage } from "node:http";
-import { connect, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import { Agent, request, type ClientRequest, type ClientRequestArgs, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { connectSocket } from "../../system/connect-socket.ts";
 import { Refusal } from "../refusal.ts";
 import { lowerVersion, schemaVersions } from "./api-version.ts";
 
@@ -12,12 +12,19 @@ export interface UpstreamRequest {
 
 const maxHeaderSize = 1024 ** 2;
 
+/** Connects to sockets of Unix alone. */
+class SocketAgent extends Agent {
+  override createConnection({ socketPath }: ClientRequestArgs): Socket {
+    return connectSocket(socketPath ?? "");
+  }
+}
+
 /** dockerd: a connection that is kept goes on with the same client's next request, never with another client's. */
 export class Upstream {
   readonly socketPath: string;
   /** `agent: false` would make dockerd close at once, and Node lose the answer when it then writes its last bytes. */
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 0 });
-  readonly #kept = new Agent({ keepAlive: true, maxFreeSockets: 1 });
+  readonly #agent = new SocketAgent({ keepAlive: true, maxFreeSockets: 0 });
+  readonly #kept = new SocketAgent({ keepAlive: true, maxFreeSockets: 1 });
   readonly #names = new WeakMap<Socket, string>();
   #clients = 0;
   #ceiling: Promise<string> | undefined;
@@ -61,7 +68,7 @@ export class Upstream {
   /** A request that asks for a connection of its own; may be half closed afterwards. */
   startUpgrade({ method, path, headers }: UpstreamRequest): ClientRequest {
     return request({
-      createConnection: (): Duplex => connect({ path: this.socketPath, allowHalfOpen: true }),
+      createConnection: () => connectSocket(this.socketPath, { allowHalfOpen: true }),
       method,
       path,
       headers,

@@ -1,4 +1,5 @@
 import { request, type ClientRequest } from "node:http";
+import { connectSocket } from "../../system/connect-socket.ts";
 import type { Upstream } from "../http/upstream.ts";
 import type { Pins } from "./pins.ts";
 
@@ -26,8 +27,7 @@ export class Sweeper implements Disposable {
     if (this.#closed || this.#events !== undefined || this.#pins.size === 0) return;
     const path = `/events?filters=${filters}`;
     const events = request({
-      socketPath: this.#upstream.socketPath,
-      agent: false,
+      createConnection: () => connectSocket(this.#upstream.socketPath),
       path,
       headers: { host: "docker" },
     });
