@@ -1,5 +1,14 @@
 import { once } from "node:events";
-import { mkdirSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { temporaryFolder } from "@aeon/testkit";
@@ -27,6 +36,36 @@ function writePolicy(rules: readonly object[], mode = "enforce"): void {
 }
 const create = (body: object) => pod.api("POST", "/containers/create", { Image: "busybox", ...body });
 const statusOf = async (body: object): Promise<number> => (await create(body)).status;
+
+test("a client's requests share one connection to dockerd, which goes with the client", async () => {
+  const sockets = (): number =>
+    readdirSync(`/proc/${pod.filterPid}/fd`).filter((fd) => isSocket(pod.filterPid, fd)).length;
+  // What is asked of dockerd once for all has been asked then.
+  await pod.api("GET", "/_ping");
+  const before = sockets();
+  const clients = Array.from({ length: 20 }, () => connect(pod.socket));
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let request = 0; request < 3; request += 1) {
+        client.write("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+        await once(client, "data");
+      }
+    }),
+  );
+  // The first client's own two may still have been among those before.
+  expect(sockets() - before).toBeGreaterThan(1.8 * clients.length);
+  expect(sockets() - before).toBeLessThanOrEqual(2 * clients.length);
+  for (const client of clients) client.destroy();
+  await expect.poll(sockets).toBeLessThanOrEqual(before);
+});
+
+function isSocket(pid: number, fd: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith("socket:");
+  } catch {
+    return false;
+  }
+}
 
 test("a policy file denies, rewrites and allows fields, at once when it changes", async () => {
   const Hostname = "renamed";
