@@ -240,3 +240,24 @@ test("the oldest is uploaded first, and one at a time where only one is allowed"
     steps.unsubscribe(follow);
   }
 });
+
+test.each([1, 2])("as many layers are packed at the same time as are allowed: %i", async (concurrency) => {
+  await using node = await start({ concurrency });
+  const ran: Ran[] = [];
+  for (const id of ["a", "b", "c", "d"]) ran.push(await runContainer(node, dir, { id, script }));
+  const stop = new AbortController();
+  const packing = new Set<string>();
+  let most = 0;
+  const following = (async () => {
+    for await (const { subject, to } of node.backups.phaseChanges(stop.signal)) {
+      if (to === "packing") packing.add(subject);
+      else packing.delete(subject);
+      most = Math.max(most, packing.size);
+    }
+  })().catch(() => {});
+  for (const { key } of ran) await node.snapshotter.remove({ key }, call);
+  for (const each of ran) await until(node, each, "stored");
+  stop.abort();
+  await following;
+  expect(most).toBe(concurrency);
+});

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { isAeonError } from "@aeon/core";
-import type { LimitFunction } from "p-limit";
+import pLimit, { type LimitFunction } from "p-limit";
 import { errors } from "../../errors.ts";
 import type { Pace } from "../object-store.ts";
 import { PartMemory, partsOf, partSizeFor, readPart, type FilePart } from "./file-parts.ts";
@@ -169,11 +169,13 @@ async function sendAll(
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const memories = new PartMemory();
+  // One after the other, so that the first is on its way while the next is read and hashed.
+  const prepare = pLimit(1);
   const send = async (part: FilePart): Promise<void> => {
     either.throwIfAborted();
     const query = queryOf({ partNumber: String(part.number), uploadId });
     const memory = memories.take(part.length);
-    const payload = await readPart(file, part, memory);
+    const payload = await prepare(() => readPart(file, part, memory));
     const etag = await client.send(
       `cannot store part ${part.number} of ${key}`,
       { method: "PUT", key, query, payload, expect: [200], ...(pace !== undefined && { pace }) },
