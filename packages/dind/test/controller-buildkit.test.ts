@@ -1,3 +1,6 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { run } from "@aeon/standalone";
 import type { Task } from "@aeon/containerd";
@@ -83,4 +86,19 @@ test("the pod's network is a build's only where the pod's policy lets containers
   const onHost = sh("id", { network: "host" });
   expect((await kit.solve(image, onHost)).status).not.toBe(0);
   expect(await kit.solve(image, onHost, ["network.host"])).toEqual({ status: 0, message: "" });
+});
+
+test("noise in a session ends that session and nothing else", async () => {
+  const client = connect(socket());
+  client.write(
+    "POST /session HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" +
+      "X-Docker-Expose-Session-Uuid: noise\r\nX-Docker-Expose-Session-Name: noise\r\n\r\n",
+  );
+  const [head] = (await once(client, "data")) as [Buffer];
+  expect(head.toString()).toMatch(/^HTTP\/1\.1 101 /);
+  client.on("error", () => {}).resume();
+  client.write(randomBytes(1024 ** 2));
+  await once(client, "close");
+  using kit = await openBuildKit(socket());
+  expect(await kit.solve(image, sh("id"))).toEqual({ status: 0, message: "" });
 });

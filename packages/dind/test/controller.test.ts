@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Task } from "@aeon/containerd";
+import { run } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { namespace } from "./open-controller.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
@@ -94,6 +95,30 @@ test("the DinD container has no more power than dockerd needs", async () => {
   for (const setting of ["/proc/sys/kernel", "/proc/sys/vm", "/proc/sys/fs"])
     expect(mounts).toMatch(new RegExp(` ${setting} ro,`));
   expect(mounts).not.toMatch(/ \/proc\/sys\/net ro,/);
+});
+
+test("the main container's own firewall rules stay as they are, and are all there is after a stop (test 64)", async () => {
+  const dind = await controller.status(one);
+  /** The program of one DinD container, in the network of the other's main container. */
+  const nft = async (...args: readonly string[]): Promise<string> => {
+    const places = [`--mount=/proc/${dind.pid}/ns/mnt`, `--net=/proc/${second.pid}/ns/net`];
+    return (await run("nsenter", [...places, "nft", ...args])).stdout;
+  };
+  const ofAeon = await nft("list", "ruleset");
+  expect(ofAeon).toContain("masquerade");
+  await nft(
+    "add table ip mine; add chain ip mine in { type filter hook input priority 0; }; add rule ip mine in tcp dport 81 drop",
+  );
+  const own = await nft("list", "table", "ip", "mine");
+  expect(own).toContain("tcp dport 81 drop");
+  const publish = ["docker", "run", "--rm", "--publish", "8081:81", "busybox", "/bin/true"];
+  await setup.exec(second, publish);
+  expect(await nft("list", "table", "ip", "mine")).toBe(own);
+  await controller.stop(two);
+  expect(await nft("list", "ruleset")).toBe(own);
+  await controller.start(two, signal);
+  expect(await nft("list", "table", "ip", "mine")).toBe(own);
+  await nft("delete", "table", "ip", "mine");
 });
 
 test("stopped and started again it has its images, and leaves no device and no rule in between", async () => {

@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { call, sendBytes } from "./support/call.ts";
@@ -30,6 +33,28 @@ async function nothingCreated(bytes: string): Promise<string> {
   const before = await countOf();
   const answer = await sendBytes(pod.socket, bytes);
   expect(await countOf()).toBe(before);
+  return answer;
+}
+
+const mebibyte = 1024 ** 2;
+/** The most that the filter had in memory so far, bytes. */
+const memoryPeak = (): number =>
+  Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pod.filterPid}/status`, "utf8"))?.[1]) * 1024;
+
+/** Sends a gigabyte of white space, which JSON may begin with, or what is taken of it before the connection ends. */
+async function pour(path: string, framing: string): Promise<string> {
+  const client = connect(pod.socket);
+  let answer = "";
+  client.on("data", (bytes: Buffer) => (answer += bytes.toString())).on("error", () => {});
+  const closed = once(client, "close");
+  client.write(`POST ${path} HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n${framing}\r\n\r\n`);
+  const spaces = Buffer.alloc(mebibyte, " ");
+  const chunk = Buffer.concat([Buffer.from("100000\r\n"), spaces, Buffer.from("\r\n")]);
+  for (let sent = 0; sent < 1024 && client.writable; sent += 1)
+    if (!client.write(framing.endsWith("chunked") ? chunk : spaces))
+      await Promise.race([once(client, "drain").catch(() => {}), closed]);
+  client.end();
+  await closed;
   return answer;
 }
 
@@ -64,6 +89,15 @@ describe("JSON (tests 1 to 13)", () => {
     expect((answer.json as { message: string }).message.length).toBeGreaterThan(10);
     expect(await countOf()).toBe(before);
   });
+
+  test.each(["Content-Length: 1073741824", "Transfer-Encoding: chunked"])(
+    "a gigabyte of JSON is refused and kept nowhere (%s)",
+    async (framing) => {
+      const before = memoryPeak();
+      expect(await pour("/containers/create", framing)).toMatch(/^HTTP\/1\.1 413 /);
+      expect(memoryPeak() - before).toBeLessThan(192 * mebibyte);
+    },
+  );
 
   test("null is the same as absent, for keys that only old engines knew too", async () => {
     const { status, text } = await create({
