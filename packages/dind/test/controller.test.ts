@@ -5,6 +5,7 @@ import { run } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { namespace } from "./open-controller.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
+import { endAll } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
@@ -31,6 +32,7 @@ beforeAll(async () => {
 }, 300_000);
 
 afterAll(async () => {
+  if (controller !== undefined) await endAll(setup, controller);
   await controller?.[Symbol.asyncDispose]();
   await setup?.[Symbol.asyncDispose]();
 }, 120_000);
