@@ -115,11 +115,11 @@ test("the bound on standing still is kept, and what was missed is said", { timeo
   await pod.exec(main, "dd if=/dev/urandom of=/big bs=1M count=150 2>/dev/null");
   const request = { namespace: space, containerId: main, trigger: "manual" } as const;
   await expect(
-    node.backups.create({ ...request, pause: { maxMs: 500, otherwise: "fail" } }, { signal: call.signal }),
+    node.backups.create({ ...request, pause: { maxMs: 150, otherwise: "fail" } }, { signal: call.signal }),
   ).rejects.toMatchObject({ reason: "PAUSE_TOO_SHORT" });
   expect(await stateOf()).toBe("running");
   const backup = await node.backups.create(
-    { ...request, pause: { maxMs: 500, otherwise: "live" } },
+    { ...request, pause: { maxMs: 150, otherwise: "live" } },
     { signal: call.signal },
   );
   expect(backup.consistency).toBe("live");
