@@ -106,9 +106,11 @@ test("a filter is in a group of its own beside its main container's, wherever th
       expect(own[index]).toBe(`${line.slice(0, line.indexOf("/"))}${parent}/aeon-filter-${key}`);
     }
   };
+  await controller.settled();
   isOutside(await filterPid());
   process.kill(await filterPid(), "SIGKILL");
   await shell(setup, task, "docker ps");
+  await controller.settled();
   isOutside(await filterPid());
   const groups = (): readonly string[] => globSync(`/sys/fs/cgroup/**/aeon-filter-${key}`);
   expect(groups()).not.toEqual([]);

@@ -59,13 +59,22 @@ export class FilterKeeper {
       config,
       sockets,
       command: this.#parts.options.filterCommand,
-      settle: (pid) => this.#settle(main, process, pid),
-    }).then(() => this.#watch(main, live));
+    }).then((pid) => {
+      this.#watch(main, live);
+      this.#settleLater(main, process, pid);
+    });
     // Awaited later; a failure before must not be an unhandled one.
     ready.catch(() => {});
     const first = sockets[0];
     if (first === undefined) throw new Error("no socket was made");
     return { socket: first, ready };
+  }
+
+  /** While the kernel moves a process between groups of cgroup v1 it starts no other, so a start is not kept waiting by it. */
+  #settleLater(main: MainContainer, process: MainProcess, pid: number): void {
+    void this.#parts.lives.inTurn(main, async (live) => {
+      if (live.filterWatch !== undefined) await this.#settle(main, process, pid);
+    });
   }
 
   /** The end of the agent's container, as at an upgrade, ends what is in its group, and with a filter its streams. */

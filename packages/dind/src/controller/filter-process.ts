@@ -30,8 +30,6 @@ export interface FilterProcessOptions {
   readonly config: FilterConfig;
   readonly sockets: readonly MainSocket[];
   readonly command?: readonly string[] | undefined;
-  /** Called with the new process, to move it out of what ends together with this one. */
-  readonly settle: (pid: number) => Promise<void>;
 }
 
 /** Starts the filter of one DinD container with the sockets it serves; it outlives this process. Gives its pid. */
@@ -40,7 +38,6 @@ export async function startFilter({
   config,
   sockets,
   command = filterCommand(),
-  settle,
 }: FilterProcessOptions): Promise<number> {
   await mkdir(places.filterState, { recursive: true, mode: 0o700 });
   const listeners = sockets.map((_, index) => 3 + index);
@@ -63,10 +60,7 @@ export async function startFilter({
       said += chunk.toString();
       if (said.split("\n").includes(readyLine)) resolve();
     });
-    await Promise.all([
-      promise.finally(() => clearTimeout(timer)),
-      child.pid === undefined ? undefined : settle(child.pid),
-    ]);
+    await promise.finally(() => clearTimeout(timer));
   } catch (cause) {
     child.kill("SIGKILL");
     throw errors.DIND_FILTER_FAILED(`the filter did not start (see ${places.filterLog}): ${String(cause)}`, {
