@@ -43,6 +43,8 @@ export class Image {
   readonly createdAt: bigint;
   readonly updatedAt: bigint;
   readonly #connection: Connection;
+  /** What a digest names never changes. */
+  #resolved: ResolvedImage | undefined;
 
   constructor(connection: Connection, image: images.Image | undefined) {
     const { name, target, labels, createdAt, updatedAt } = required(image, "image");
@@ -56,6 +58,10 @@ export class Image {
 
   /** Manifest and config for this machine. Throws `IMAGE_PLATFORM_MISSING`. */
   async resolve(options?: CallOptions): Promise<ResolvedImage> {
+    return (this.#resolved ??= await this.#find(options));
+  }
+
+  async #find(options: CallOptions | undefined): Promise<ResolvedImage> {
     const store = new ContentStore(this.#connection);
     const found = await findManifest(store, this.target, options);
     if (found === undefined)

@@ -1,6 +1,6 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Client, Container, Image, Task } from "@aeon/containerd";
+import type { Client, Container, Task } from "@aeon/containerd";
 import type { RuntimeSpec } from "@aeon/oci";
 import { errors } from "../errors.ts";
 import { requireDindImage } from "../image/require-image.ts";
@@ -42,13 +42,11 @@ const lookMs = 10;
 
 /** Makes a DinD container and waits until its dockerd serves. Leaves what it made when it fails: see removeDind. */
 export async function startDind(request: StartRequest): Promise<Task> {
-  const { client, process, mainSpec, places, settings, isolation, signal } = request;
+  const { process, mainSpec, places, settings, isolation, signal } = request;
   const drivers = driverFilesOf(process.pid);
   await mkdir(places.root, { recursive: true, mode: 0o700 });
   const [container] = await allDone(
-    requireDindImage(client, settings.image, request.imageArchive, signal).then((image) =>
-      createDind(request, image),
-    ),
+    createDind(request),
     writeDaemonFiles(places, settings, process, ownerOf(isolation), {
       drivers,
       spec: cdiSpecOf(mainSpec, drivers),
@@ -85,9 +83,12 @@ async function allDone<T extends readonly Promise<unknown>[]>(
   return Promise.all(work);
 }
 
-async function createDind(request: StartRequest, image: Image): Promise<Container> {
+async function createDind(request: StartRequest): Promise<Container> {
   const { client, main, process, mainSpec, places, settings, isolation, snapshotter, signal, env } = request;
-  const deviceRules = await allowedBelow(process.pid, deviceRulesOf(mainSpec));
+  const [image, deviceRules] = await allDone(
+    requireDindImage(client, settings.image, request.imageArchive, signal),
+    allowedBelow(process.pid, deviceRulesOf(mainSpec)),
+  );
   const spec = dindSpec({
     places,
     main: process,
