@@ -19,7 +19,7 @@ export async function* uploads(
   await using handle = await open(file, "w");
   for (let written = 0; written < megabytes; written += 1)
     await handle.write(Buffer.alloc(1024 ** 2, written));
-  const rounds = quick ? 1 : 5;
+  const rounds = quick ? 1 : 10;
   const rate = (from: number): number => (megabytes * 1024 ** 2) / 1e6 / ((performance.now() - from) / 1000);
   progress("cp");
   await docker(pod, ["run", "-d", "--name", "box", "busybox", "sleep", "100000"]);
