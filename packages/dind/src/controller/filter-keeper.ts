@@ -7,7 +7,7 @@ import type { DindSettings } from "./dind-settings.ts";
 import { FilterControl } from "./filter-control.ts";
 import { filterConfigOf } from "./filter-config-of.ts";
 import { moveBeside, removeFilterGroup } from "./filter-group.ts";
-import { killFilters, startFilter } from "./filter-process.ts";
+import { killFilters, startFilter, type FilterProcessOptions } from "./filter-process.ts";
 import type { Live } from "./live.ts";
 import { isAlive, readMainProcess, type MainProcess } from "./main-process.ts";
 import { devicesOf } from "./main-devices.ts";
@@ -54,20 +54,23 @@ export class FilterKeeper {
     const paths = sockets.map(({ path }) => path);
     const { spec } = await this.#parts.mains.info(main);
     const config = filterConfigOf(main, live, settings, devicesOf(spec), paths);
-    const ready = startFilter({
-      places: live.places,
-      config,
-      sockets,
-      command: this.#parts.options.filterCommand,
-    }).then((pid) => {
-      this.#watch(main, live);
-      this.#settleLater(main, process, pid);
-    });
+    const ready = this.#begin(main, process, { live, config, sockets });
     // Awaited later; a failure before must not be an unhandled one.
     ready.catch(() => {});
     const first = sockets[0];
     if (first === undefined) throw new Error("no socket was made");
     return { socket: first, ready };
+  }
+
+  async #begin(
+    main: MainContainer,
+    process: MainProcess,
+    { live, config, sockets }: Pick<FilterProcessOptions, "config" | "sockets"> & { readonly live: Live },
+  ): Promise<void> {
+    const { filterCommand: command } = this.#parts.options;
+    const pid = await startFilter({ places: live.places, config, sockets, command });
+    this.#watch(main, live);
+    this.#settleLater(main, process, pid);
   }
 
   /** While the kernel moves a process between groups of cgroup v1 it starts no other, so a start is not kept waiting by it. */

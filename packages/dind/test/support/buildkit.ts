@@ -59,9 +59,9 @@ export class BuildKit implements Disposable {
     const frame = Buffer.alloc(5);
     frame.writeUInt32BE(message.length, 1);
     stream.end(Buffer.concat([frame, message]));
-    let told: Readonly<Record<string, string | undefined>> = {};
+    const told: Record<string, string | undefined> = {};
     for (const event of ["response", "trailers"])
-      stream.on(event, (headers: Readonly<Record<string, string>>) => (told = { ...told, ...headers }));
+      stream.on(event, (headers: Readonly<Record<string, string>>) => Object.assign(told, headers));
     stream.resume();
     await once(stream, "close");
     return {
