@@ -1,28 +1,34 @@
 import { readdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "@aeon/core";
+import { errnoOf, linux } from "@aeon/core";
 
 /**
  * Removes the cgroups of a DinD container that dockerd's containers left below it: the runtime removes only those that
  * are empty of children. `main`: path of its main container's too, which has ended; the runtime could not remove it
- * while there was one below. False when a process is left in one.
+ * while there was one below.
  */
-export async function removeCgroups(name: string, main?: string): Promise<boolean> {
+export async function removeCgroups(name: string, main?: string): Promise<void> {
+  await removeTrees(await findCgroups(name));
+  if (main !== undefined)
+    for (const hierarchy of await hierarchies()) await removeGroup(join(hierarchy, main));
+}
+
+/** Folders of all cgroups of that name. */
+export async function findCgroups(name: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const hierarchy of await hierarchies()) found.push(...(await find(hierarchy, name)));
+  return found;
+}
+
+/** Removes cgroups and those below them. False when a process is left in one. */
+export async function removeTrees(folders: readonly string[]): Promise<boolean> {
   let isAll = true;
-  for (const hierarchy of await hierarchies()) {
-    for (const folder of await find(hierarchy, name)) isAll = (await removeTree(folder)) && isAll;
-    if (main !== undefined) await removeGroup(join(hierarchy, main));
-  }
+  for (const folder of folders) isAll = (await removeTree(folder)) && isAll;
   return isAll;
 }
 
-async function hierarchies(): Promise<readonly string[]> {
-  const mounts = await readFile("/proc/self/mounts", "utf8");
-  return mounts.split("\n").flatMap((line) => {
-    const [, path, type] = line.split(" ");
-    return path !== undefined && (type === "cgroup" || type === "cgroup2") ? [path] : [];
-  });
-}
+const hierarchies = async (): Promise<readonly string[]> =>
+  linux.controlHierarchiesIn(await readFile("/proc/self/mountinfo", "utf8")).map(({ mount }) => mount);
 
 /** How deep a pod's cgroup lies below the root of a hierarchy, at most. */
 const depth = 8;

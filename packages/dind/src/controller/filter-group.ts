@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { linux } from "@aeon/core";
-import { removeCgroups } from "./cgroups.ts";
+import { findCgroups, removeTrees } from "./cgroups.ts";
 
 const looks = 40;
 const lookMs = 50;
@@ -24,7 +24,8 @@ export const moveBeside = (
 
 /** Removes the group of a filter that ends; a process takes a moment to be gone. */
 export async function removeFilterGroup(key: string): Promise<void> {
-  for (let look = 0; look < looks && !(await removeCgroups(filterGroup(key))); look += 1) await sleep(lookMs);
+  const groups = await findCgroups(filterGroup(key));
+  for (let look = 0; look < looks && !(await removeTrees(groups)); look += 1) await sleep(lookMs);
 }
 
 /** The container's process may be in a group below the container's. */

@@ -66,13 +66,10 @@ const isUnified = (): boolean => existsSync("/sys/fs/cgroup/cgroup.controllers")
 
 /** On cgroup v1 the path below the memory controller counts, whose limits matter most; else the one of cgroup v2. */
 function cgroupOf(text: string, unified: boolean): string {
-  const entries = text
-    .trim()
-    .split("\n")
-    .map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? []);
-  const memory = entries.find(([, controllers]) => controllers?.split(",").includes("memory"));
-  const ofTwo = entries.find(([, controllers]) => controllers === "");
-  return (unified ? undefined : memory?.[2]) ?? ofTwo?.[2] ?? "/";
+  const groups = linux.controlGroupsIn(text);
+  const memory = groups.find(({ controllers }) => controllers.includes("memory"));
+  const ofTwo = groups.find(({ controllers }) => controllers.length === 0);
+  return (unified ? undefined : memory?.path) ?? ofTwo?.path ?? "/";
 }
 
 /** Bytes of a resolver or hosts file that are read; the container may have made it anything. */
