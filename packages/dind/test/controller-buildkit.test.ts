@@ -9,7 +9,7 @@ import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { namespace } from "./open-controller.ts";
 import { openBuildKit, type Step } from "./support/buildkit.ts";
-import { endAll, shell } from "./support/main-tools.ts";
+import { shell, tearDown } from "./support/main-tools.ts";
 
 const main = { namespace, id: "main" };
 const image = { identifier: "docker-image://docker.io/library/box:latest" };
@@ -24,11 +24,7 @@ beforeAll(async () => {
   await controller.start(main, AbortSignal.timeout(90_000));
   await shell(setup, task, "tar -C / -c bin etc | docker import - box");
 }, 300_000);
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 const socket = () => join(`/proc/${task.pid}/root/run/docker.sock`);
 /** Runs a script in the DinD container. */

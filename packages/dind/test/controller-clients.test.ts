@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { namespace } from "./open-controller.ts";
-import { endAll, importTools, shell, startRegistry } from "./support/main-tools.ts";
+import { importTools, shell, startRegistry, tearDown } from "./support/main-tools.ts";
 
 const main = { namespace, id: "main" };
 let setup: Setup;
@@ -20,11 +20,7 @@ beforeAll(async () => {
   await shell(setup, task, "tar -C / -c bin | docker import - busybox; mkdir /b; echo context > /b/file");
 }, 300_000);
 
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 const dockerfile = String.raw`printf 'FROM busybox\nARG WHO\nCOPY file /file\nRUN cat /file && echo built by $WHO > /who\n' > /b/Dockerfile`;
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { namespace } from "./open-controller.ts";
-import { endAll, importTools, shell } from "./support/main-tools.ts";
+import { importTools, shell, tearDown } from "./support/main-tools.ts";
 
 const signal = AbortSignal.timeout(400_000);
 const library = "/usr/lib/x86_64-linux-gnu/libcuda.so.535.104";
@@ -59,11 +59,7 @@ beforeAll(async () => {
   }
 }, 300_000);
 
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 const look = "cd /dev; for n in nvidia* own; do [ ! -e $n ] || stat -c '%n %t:%T' $n; done";
 const open = "(exec 3<>/dev/nvidia0) 2>/dev/null && echo opens";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController, DindSettings } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { defaultSettings, namespace } from "./open-controller.ts";
-import { connectOutside, endAll, endMain, shell, startRegistry } from "./support/main-tools.ts";
+import { connectOutside, endMain, shell, startRegistry, tearDown } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
@@ -22,11 +22,7 @@ beforeAll(async () => {
   });
 }, 300_000);
 
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 const named = (id: string) => ({ namespace, id });
 const importBusybox = "tar -C / -c bin | docker import - busybox";

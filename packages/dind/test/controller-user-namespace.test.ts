@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DindController, DindSettings } from "../src/index.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
 import { defaultSettings, namespace } from "./open-controller.ts";
-import { endAll, endMain, importTools, shell } from "./support/main-tools.ts";
+import { endMain, importTools, shell, tearDown } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
@@ -73,11 +73,7 @@ beforeAll(async () => {
   await importTools(setup, task);
 }, 300_000);
 
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 const namespaceOf = async (process: number | undefined) => (await stat(`/proc/${process}/ns/user`)).ino;
 

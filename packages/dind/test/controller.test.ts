@@ -5,7 +5,7 @@ import { run } from "@aeon/standalone";
 import type { DindController } from "../src/index.ts";
 import { namespace } from "./open-controller.ts";
 import { setUp, type Setup } from "./dind-setup.ts";
-import { endAll } from "./support/main-tools.ts";
+import { tearDown } from "./support/main-tools.ts";
 import { traces } from "./traces.ts";
 
 const signal = AbortSignal.timeout(400_000);
@@ -31,11 +31,7 @@ beforeAll(async () => {
     await setup.exec(task, ["sh", "-c", "tar -C / -c bin | docker import - busybox"]);
 }, 300_000);
 
-afterAll(async () => {
-  if (controller !== undefined) await endAll(setup, controller);
-  await controller?.[Symbol.asyncDispose]();
-  await setup?.[Symbol.asyncDispose]();
-}, 120_000);
+afterAll(() => tearDown(setup, controller), 120_000);
 
 test("docker works in a container with the usual client", async () => {
   expect(await setup.exec(first, ["docker", "version"])).toContain("Server:");

@@ -35,6 +35,16 @@ export async function endAll(setup: Setup, controller: DindController): Promise<
   while (controller.list().length > 0 && Date.now() < deadline) await sleep(50);
 }
 
+/** What a suite of tests does at its end, however far its start came: ends main containers, controller and containerd. */
+export async function tearDown(
+  setup: Setup | undefined,
+  controller: DindController | undefined,
+): Promise<void> {
+  if (setup !== undefined && controller !== undefined) await endAll(setup, controller);
+  await controller?.[Symbol.asyncDispose]();
+  await setup?.[Symbol.asyncDispose]();
+}
+
 /** A registry in the network that a main container and its dockerd share; answers once it serves. */
 export async function startRegistry(setup: Setup, task: Task, port: number): Promise<AsyncDisposable> {
   const program = await debianFile("docker-registry", "usr/bin/docker-registry");
